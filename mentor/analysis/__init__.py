@@ -1,0 +1,18 @@
+"""Statistics of trajectories: alignment score, tool usage, intervals."""
+
+from mentor.analysis.alignment import AlignmentScore, alignment, tool_counts
+from mentor.analysis.intervals import Estimate, cluster_bootstrap, paired_difference
+from mentor.analysis.pass_at_k import pass_at_k
+from mentor.analysis.usage import ToolUsage, tool_usage
+
+__all__ = [
+    "AlignmentScore",
+    "Estimate",
+    "ToolUsage",
+    "alignment",
+    "cluster_bootstrap",
+    "paired_difference",
+    "pass_at_k",
+    "tool_counts",
+    "tool_usage",
+]
