@@ -1,0 +1,58 @@
+"""Files that are either whole or absent: everything is written beside its place and moved there at the end."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mentor.errors import UserError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the target's folder; on success it replaces the target, on failure it is removed.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file atomically; raises as ``atomic_path``."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """The one-line error for a place that cannot be written."""
+    reason = error.strerror or str(error)
+    return UserError(f"cannot write {path}: {reason}", field="path", allowed="a writable folder with free space")
+
+
+def check_readable(path: Path, field: str) -> None:
+    """Raise a ``UserError`` naming ``field`` unless ``path`` is a file that can be read."""
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {what}", field=field, allowed="an existing file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} cannot be read", field=field, allowed="a readable file")

@@ -1,0 +1,71 @@
+"""Which tools a question offers: built-in ones by name, its own from source, a user's from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mentor.errors import UserError
+from mentor.tools.builtin import MATH_TOOLS, WIKIPEDIA_SEARCH
+from mentor.tools.spec import ToolSpec
+from mentor.trajectory import Question
+
+SEARCH_URL_PLACEHOLDER = "<search-url-placeholder>"
+
+
+class ToolRegistry:
+    """Tools by name. Later registrations must not hide earlier ones.
+
+    Args:
+        specs: tools known beside the built-in ones.
+        search_url: the retriever's URL, put in place of the placeholder in published tool sources.
+    """
+
+    def __init__(self, specs: Iterable[ToolSpec] = (), search_url: str | None = None) -> None:
+        self._specs = {spec.name: spec for spec in (*MATH_TOOLS, WIKIPEDIA_SEARCH)}
+        self._search_url = search_url
+        self._default = tuple(self._specs[t.name] for t in MATH_TOOLS)
+        own = tuple(specs)
+        for spec in own:
+            if spec.name in self._specs:
+                raise UserError(f"the tool {spec.name!r} is already registered", field="tools", allowed="a new name")
+            self._specs[spec.name] = spec
+        if own:
+            self._default = own
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all tools, built-in first."""
+        return list(self._specs)
+
+    def for_question(self, question: Question) -> tuple[ToolSpec, ...]:
+        """The question's tools: its own (``env``), those it names, else the registered or the 12 math tools.
+
+        Raises:
+            UserError: a named tool is not registered, or a schema is malformed.
+        """
+        if question.func_schemas is not None:
+            return tuple(self._own(question, schema) for schema in question.func_schemas)
+        if question.tools is None:
+            return self._default
+        return tuple(self.get(name) for name in question.tools)
+
+    def get(self, name: str) -> ToolSpec:
+        """A tool by name; raises ``UserError`` if there is none."""
+        if name not in self._specs:
+            raise UserError(f"unknown tool {name!r}", field="tools", allowed=", ".join(self._specs))
+        return self._specs[name]
+
+    def _own(self, question: Question, schema: dict[str, Any]) -> ToolSpec:
+        function = schema.get("function", schema)
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise UserError(f"question {question.id}: a tool schema has no name", field="func_schemas")
+        source = question.env or ""
+        if SEARCH_URL_PLACEHOLDER in source and self._search_url:
+            source = source.replace(SEARCH_URL_PLACEHOLDER, self._search_url)
+        return ToolSpec(
+            name=function["name"],
+            description=function.get("description", ""),
+            parameters=function.get("parameters") or {"type": "object", "properties": {}},
+            source=source,
+        )
