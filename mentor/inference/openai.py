@@ -1,0 +1,214 @@
+"""Clients of OpenAI-compatible servers (vLLM, SGLang, the local engine, any other): chat, and token ids in and out.
+
+HTTP 200 is not trusted: servers silently drop what they do not know (number of choices, log-probabilities, token ids),
+so every answer is checked for what was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+
+from mentor.errors import DeadlineError, InfrastructureError, UserError
+from mentor.inference.base import ChatCompletion, Generation, SamplingParams
+from mentor.rpc.channels import PerLoop, http_client
+from mentor.rpc.context import outgoing
+from mentor.rpc.errors import from_http
+from mentor.rpc.retry import RetryPolicy, with_retries
+from mentor.trajectory import Frozen, ToolCall
+
+
+class Endpoint(Frozen):
+    """Where a model is served.
+
+    ``url`` ends before ``/v1`` or with it. ``api_key`` goes out as a bearer token.
+    """
+
+    url: str
+    model: str
+    api_key: str | None = None
+    attempts: int = 4
+
+    @property
+    def base(self) -> str:
+        """The URL without ``/v1``."""
+        return self.url.rstrip("/").removesuffix("/v1")
+
+
+class OpenAIServer:
+    """One server: posts JSON with retries and deadlines, and maps failures to typed errors."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._clients: PerLoop[httpx.AsyncClient] = PerLoop(lambda: http_client(endpoint.base))
+
+    async def post(self, path: str, body: dict[str, Any], *, request_id: str, timeout_s: float) -> dict[str, Any]:
+        """POST and decode.
+
+        Raises:
+            InfrastructureError: unreachable, 5xx, overloaded, or too slow, after retries within ``timeout_s``.
+            UserError: the server refused the request (4xx).
+        """
+        policy = RetryPolicy(attempts=self.endpoint.attempts, backoff_s=0.2, deadline_s=timeout_s)
+        return await with_retries(lambda left: self._once(path, body, request_id, left), policy)
+
+    async def _once(self, path: str, body: dict[str, Any], request_id: str, timeout_s: float) -> dict[str, Any]:
+        extra = {"x-request-id": request_id}
+        if self.endpoint.api_key:
+            extra["authorization"] = f"Bearer {self.endpoint.api_key}"
+        headers = outgoing(timeout_s, extra)
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._clients.get().post(path, json=body, headers=headers, timeout=None)
+        except TimeoutError as error:
+            raise DeadlineError(f"{self.endpoint.base} did not answer within {timeout_s:.0f} s") from error
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
+        if response.status_code >= 400:
+            raise from_http(response)
+        try:
+            decoded = response.json()
+        except json.JSONDecodeError as error:
+            raise InfrastructureError(f"{self.endpoint.base}{path} answered with something that is not JSON") from error
+        if not isinstance(decoded, dict):
+            raise InfrastructureError(f"{self.endpoint.base}{path} answered with a {type(decoded).__name__}")
+        return decoded
+
+    async def models(self, timeout_s: float = 10.0) -> list[str]:
+        """Ids of the models it serves; raises as ``post`` does."""
+        try:
+            headers = {"authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
+            response = await self._clients.get().get("/v1/models", timeout=timeout_s, headers=headers)
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
+        if response.status_code >= 400:
+            raise from_http(response)
+        return [str(entry["id"]) for entry in response.json().get("data", [])]
+
+    async def check(self) -> None:
+        """Refuse a model that the server does not know.
+
+        Raises:
+            UserError: the model is not served there.
+            InfrastructureError: the server cannot be reached.
+        """
+        known = await self.models()
+        if self.endpoint.model not in known:
+            raise UserError(
+                f"{self.endpoint.base} does not serve {self.endpoint.model!r}", field="model", allowed=", ".join(known)
+            )
+
+    async def close(self) -> None:
+        """Close this loop's connections."""
+        client = self._clients.take()
+        if client is not None:
+            await client.aclose()
+
+
+def _sampling(endpoint: Endpoint, params: SamplingParams) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": endpoint.model,
+        "temperature": params.temperature,
+        "top_p": params.top_p,
+        "max_tokens": params.max_tokens,
+    }
+    if params.seed is not None:
+        body["seed"] = params.seed
+    if params.top_k > 0:
+        body["top_k"] = params.top_k
+    return body
+
+
+class OpenAIChatClient:
+    """``ChatClient`` over /v1/chat/completions."""
+
+    def __init__(self, server: OpenAIServer) -> None:
+        self.server = server
+
+    async def chat(
+        self,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+        params: SamplingParams,
+        *,
+        request_id: str,
+        timeout_s: float,
+    ) -> ChatCompletion:
+        body = _sampling(self.server.endpoint, params) | {"messages": messages}
+        if tools:
+            body |= {"tools": tools, "tool_choice": "auto"}
+        reply = await self.server.post("/v1/chat/completions", body, request_id=request_id, timeout_s=timeout_s)
+        choice = _only_choice(reply)
+        message = choice.get("message") or {}
+        calls = tuple(_parse_call(call, n) for n, call in enumerate(message.get("tool_calls") or ()))
+        finish = choice.get("finish_reason") or "stop"
+        return ChatCompletion(
+            content=message.get("content") or "",
+            tool_calls=calls,
+            reasoning=message.get("reasoning_content") or message.get("reasoning"),
+            finish_reason="length" if finish == "length" else "stop",
+        )
+
+
+class OpenAITokenClient:
+    """``TokenClient`` over /v1/completions with integer prompts and ``return_token_ids`` (vLLM, the local engine)."""
+
+    def __init__(self, server: OpenAIServer) -> None:
+        self.server = server
+
+    async def generate(
+        self, prompt_ids: list[int], params: SamplingParams, *, request_id: str, timeout_s: float
+    ) -> Generation:
+        body = _sampling(self.server.endpoint, params) | {
+            "prompt": prompt_ids,
+            "logprobs": 0,
+            "return_token_ids": True,
+            "stop_token_ids": list(params.stop_token_ids),
+            "skip_special_tokens": False,
+        }
+        reply = await self.server.post("/v1/completions", body, request_id=request_id, timeout_s=timeout_s)
+        choice = _only_choice(reply)
+        ids = choice.get("token_ids")
+        if ids is None:
+            raise UserError(
+                f"{self.server.endpoint.base} returns no token ids",
+                field="mode",
+                allowed="mode: chat, or a server with return_token_ids (vLLM, SGLang, the local engine)",
+            )
+        logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
+        if logprobs is not None and len(logprobs) != len(ids):
+            raise InfrastructureError(f"{self.server.endpoint.base} sent {len(logprobs)} log-probs for {len(ids)} tokens")
+        finish = "length" if choice.get("finish_reason") == "length" else "stop"
+        return Generation(
+            token_ids=tuple(ids),
+            logprobs=None if logprobs is None else tuple(logprobs),
+            finish_reason=finish,
+            text=choice.get("text"),
+        )
+
+
+def _only_choice(reply: dict[str, Any]) -> dict[str, Any]:
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
+        count = len(choices) if isinstance(choices, list) else "no"
+        raise InfrastructureError(f"the model server answered with {count} choices where 1 was asked for")
+    return choices[0]
+
+
+def _parse_call(call: dict[str, Any], index: int) -> ToolCall:
+    function = call.get("function") or {}
+    name, raw = str(function.get("name") or ""), function.get("arguments")
+    call_id = str(call.get("id") or f"call_{index}")
+    text = raw if isinstance(raw, str) else json.dumps(raw)
+    try:
+        arguments = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        return ToolCall(name=name, id=call_id, raw=text, error=f"malformed_call: arguments are not JSON: {error.msg}")
+    if not isinstance(arguments, dict):
+        return ToolCall(name=name, id=call_id, raw=text, error="malformed_call: arguments must be an object")
+    return ToolCall(name=name, arguments=arguments, id=call_id, raw=text)
