@@ -1,0 +1,136 @@
+"""REST of jobs: ``/v1/jobs`` on the service that runs the kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse
+from starlette.background import BackgroundTask
+
+from mentor.jobs.manager import JobManager
+from mentor.jobs.model import Artifact, Job, JobEvent
+
+_WAIT_SECONDS = 2.0
+
+
+class SubmitBody(BaseModel):
+    """A job to be done. ``kind`` may be left out where the service runs one kind only."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    spec: dict[str, Any]
+    kind: str | None = None
+    idempotency_key: str | None = None
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[Job]
+
+
+class ArtifactPage(BaseModel):
+    """What a job has committed."""
+
+    artifacts: list[Artifact] = Field(default_factory=list)
+
+
+def jobs_router(manager: JobManager) -> APIRouter:
+    """Routes over a manager."""
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+    only_kind = next(iter(manager.handlers)) if len(manager.handlers) == 1 else ""
+
+    @router.post("", status_code=201)
+    async def submit(
+        body: SubmitBody, response: Response, idempotency_key: Annotated[str | None, Header()] = None
+    ) -> Job:
+        """Queue a job: 201, or 200 where the idempotency key names one that exists."""
+        key = body.idempotency_key or idempotency_key
+        job, created = await asyncio.to_thread(manager.submit, body.kind or only_kind, body.spec, key)
+        response.status_code = 201 if created else 200
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return job
+
+    @router.get("")
+    async def list_jobs(kind: str | None = None, state: str | None = None, limit: int = 50) -> JobPage:
+        """Jobs, newest first."""
+        return JobPage(jobs=await asyncio.to_thread(manager.list, kind, state, limit))
+
+    @router.get("/{job_id}")
+    async def get_job(job_id: str) -> Job:
+        """One job."""
+        return await asyncio.to_thread(manager.get, job_id)
+
+    @router.post("/{job_id}/cancel")
+    async def cancel(job_id: str) -> Job:
+        """Stop a queued or running job; 409 if it has ended."""
+        return await asyncio.to_thread(manager.cancel, job_id)
+
+    @router.get("/{job_id}/events")
+    async def events(
+        job_id: str, request: Request, after: int = 0, last_event_id: Annotated[str | None, Header()] = None
+    ) -> EventSourceResponse:
+        """Events as server-sent events, from ``after`` (or Last-Event-ID) on; ends when the job has ended."""
+        await asyncio.to_thread(manager.get, job_id)
+        start = int(last_event_id) if last_event_id and last_event_id.isdecimal() else after
+        return EventSourceResponse(event_stream(manager, job_id, start, request))
+
+    @router.get("/{job_id}/logs")
+    async def logs(job_id: str, tail: Annotated[int, Query(ge=1, le=100_000)] = 1000) -> PlainTextResponse:
+        """The end of the job's output, over all attempts."""
+        return PlainTextResponse(await asyncio.to_thread(manager.log_text, job_id, tail))
+
+    @router.get("/{job_id}/artifacts")
+    async def artifacts(job_id: str) -> ArtifactPage:
+        """What the job has committed."""
+        await asyncio.to_thread(manager.get, job_id)
+        return ArtifactPage(artifacts=await asyncio.to_thread(manager.store.artifacts, job_id))
+
+    @router.get("/{job_id}/artifacts/{name:path}")
+    async def artifact(job_id: str, name: str) -> FileResponse:
+        """An artefact's bytes; a folder comes as a tar file."""
+        entry = await asyncio.to_thread(manager.artifact, job_id, name)
+        path = await asyncio.to_thread(manager.files.open_path, entry)
+        if path.is_file():
+            return FileResponse(path, filename=path.name, headers={"X-Sha256": entry.sha256})
+        return await asyncio.to_thread(_tar_response, path)
+
+    return router
+
+
+def _tar_response(folder: Path) -> FileResponse:
+    scratch = tempfile.mkdtemp(prefix="mentor-tar-")
+    archive = shutil.make_archive(str(Path(scratch, folder.name)), "tar", folder)
+    cleanup = BackgroundTask(shutil.rmtree, scratch, ignore_errors=True)
+    return FileResponse(archive, filename=f"{folder.name}.tar", background=cleanup)
+
+
+async def event_stream(
+    manager: JobManager, job_id: str, after: int, request: Request | None = None
+) -> AsyncIterator[dict[str, str]]:
+    """A job's events, until it has ended and everything was sent, or the client is gone."""
+    async for event in watch(manager, job_id, after):
+        if request is not None and await request.is_disconnected():
+            return
+        body = {"sequence": event.sequence, "time": event.time, **event.data}
+        yield {"id": str(event.sequence), "event": event.type, "data": json.dumps(body)}
+
+
+async def watch(manager: JobManager, job_id: str, after: int) -> AsyncIterator[JobEvent]:
+    """``JobEvent``s after a sequence number, as they come; ends with the job's final state."""
+    while True:
+        found = await asyncio.to_thread(manager.events, job_id, after, _WAIT_SECONDS)
+        for event in found:
+            after = event.sequence
+            yield event
+        if not found and (await asyncio.to_thread(manager.get, job_id)).state.final:
+            return

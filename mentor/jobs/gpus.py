@@ -1,0 +1,58 @@
+"""GPUs that several services share: a job takes devices by lease and waits while there are too few.
+
+A device belongs to a job for as long as the job runs; what a dead job held is free again once the job is no longer
+running, so nobody has to give anything back for it.
+"""
+
+from __future__ import annotations
+
+from mentor.errors import UserError
+from mentor.jobs.store import JobStore
+
+# KEYS[1] the hash device -> job. ARGV: devices on the machine, devices wanted, job id, prefix of job keys.
+_ACQUIRE = """
+local held, free = {}, {}
+for i = 0, tonumber(ARGV[1]) - 1 do
+  local owner = redis.call('HGET', KEYS[1], i)
+  if owner == ARGV[3] then table.insert(held, i)
+  elseif not owner or redis.call('HGET', ARGV[4] .. owner, 'state') ~= 'running' then table.insert(free, i) end
+end
+if #held >= tonumber(ARGV[2]) then return held end
+if #held + #free < tonumber(ARGV[2]) then return {} end
+for _, i in ipairs(free) do
+  if #held < tonumber(ARGV[2]) then redis.call('HSET', KEYS[1], i, ARGV[3]); table.insert(held, i) end
+end
+return held
+"""
+_RELEASE = """
+for _, i in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if redis.call('HGET', KEYS[1], i) == ARGV[1] then redis.call('HDEL', KEYS[1], i) end
+end
+return 1
+"""
+
+
+class GpuLeases:
+    """Leases over ``count`` devices of one machine."""
+
+    def __init__(self, store: JobStore, count: int) -> None:
+        self.count = count
+        self._redis = store.redis
+        self._key = f"{store.prefix}:gpus"
+        self._jobs = f"{store.prefix}:job:"
+
+    def acquire(self, job_id: str, wanted: int) -> list[int] | None:
+        """Device numbers, or None while too few are free.
+
+        Raises:
+            UserError: more are wanted than there are.
+        """
+        if wanted > self.count:
+            raise UserError(f"{wanted} GPUs wanted", field="n_gpus_per_node", allowed=f"at most {self.count}")
+        devices = self._redis.eval(_ACQUIRE, 1, self._key, self.count, wanted, job_id, self._jobs)
+        return sorted(int(d) for d in devices) or None  # type: ignore[union-attr]
+
+    def release(self, job_id: str) -> None:
+        """Free what the job holds."""
+        if self.count:
+            self._redis.eval(_RELEASE, 1, self._key, job_id)

@@ -1,0 +1,96 @@
+"""The job API's one implementation, behind REST and gRPC alike. Blocking: callers on an event loop use threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mentor.errors import NotFoundError, UserError
+from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.celery_app import Publisher
+from mentor.jobs.handler import JobHandler, parse_spec
+from mentor.jobs.model import Artifact, Job, JobEvent, JobState
+from mentor.jobs.store import JobStore
+from mentor.rpc.context import request_id
+
+MAX_LIST = 500
+MAX_KEY_CHARS = 200
+
+
+class JobManager:
+    """Takes jobs of some kinds, and tells about them.
+
+    Args:
+        handlers: the kinds that this service runs.
+    """
+
+    def __init__(
+        self, store: JobStore, publisher: Publisher, files: ArtifactStore, handlers: Mapping[str, JobHandler]
+    ) -> None:
+        self.store = store
+        self.publisher = publisher
+        self.files = files
+        self.handlers = handlers
+
+    def submit(self, kind: str, spec: dict[str, Any], key: str | None = None) -> tuple[Job, bool]:
+        """Check a spec, store the job, publish it; returns the job and whether it is new.
+
+        Raises:
+            UserError: unknown kind, or what the handler refuses, naming the field.
+            ConflictError: the key was used for another spec.
+        """
+        if kind not in self.handlers:
+            raise UserError(f"unknown kind {kind!r}", field="kind", allowed=", ".join(self.handlers))
+        if key is not None and not 1 <= len(key) <= MAX_KEY_CHARS:
+            raise UserError("idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters")
+        handler = self.handlers[kind]
+        parsed = parse_spec(handler, spec)
+        handler.validate(parsed)
+        job, created = self.store.submit(kind, parsed.model_dump(mode="json"), key=key, request_id=request_id.get())
+        if created:
+            self.publisher.publish(job.id, kind)
+        return job, created
+
+    def get(self, job_id: str) -> Job:
+        """A job of one of our kinds; raises ``NotFoundError``."""
+        job = self.store.get(job_id)
+        if job.kind not in self.handlers:
+            raise NotFoundError(f"there is no job {job_id!r} of this service", field="id")
+        return job
+
+    def list(self, kind: str | None, state: str | None, limit: int) -> list[Job]:
+        """Our jobs, newest first; raises ``UserError`` on a bad filter."""
+        if not 1 <= limit <= MAX_LIST:
+            raise UserError(f"limit is {limit}", field="limit", allowed=f"1 to {MAX_LIST}")
+        if kind and kind not in self.handlers:
+            raise UserError(f"unknown kind {kind!r}", field="kind", allowed=", ".join(self.handlers))
+        if state and state not in list(JobState):
+            raise UserError(f"unknown state {state!r}", field="state", allowed=", ".join(JobState))
+        kinds = [kind] if kind else list(self.handlers)
+        found = [j for k in kinds for j in self.store.list(k, JobState(state) if state else None, limit)]
+        return sorted(found, key=lambda j: j.created_at, reverse=True)[:limit]
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job; raises ``ConflictError`` if it has ended."""
+        self.get(job_id)
+        return self.store.cancel(job_id)
+
+    def events(self, job_id: str, after: int, wait_s: float) -> list[JobEvent]:
+        """Events after a sequence number, waiting for the first one."""
+        return self.store.events(job_id, after, wait_s=wait_s)
+
+    def artifact(self, job_id: str, name: str) -> Artifact:
+        """A committed artefact; raises ``NotFoundError`` naming those there are."""
+        known = {a.name: a for a in self.store.artifacts(self.get(job_id).id)}
+        if name not in known:
+            raise NotFoundError(f"job {job_id} has no artefact {name!r}", field="name", allowed=", ".join(known) or "none")
+        return known[name]
+
+    def log_text(self, job_id: str, tail: int) -> str:
+        """The last ``tail`` lines of all attempts' output."""
+        self.get(job_id)
+        lines: list[str] = []
+        for path in self.files.logs(job_id):
+            lines += path.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-tail:]) + ("\n" if lines else "")
+

@@ -1,0 +1,79 @@
+"""The reaper: requeues jobs whose lease lapsed, republishes queued jobs that no message carries, forgets old ones.
+
+Every job service and worker runs one; all its steps are atomic in Redis, so any number may run at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import structlog
+
+from mentor.errors import InfrastructureError, NotFoundError
+from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.celery_app import Publisher
+from mentor.jobs.model import JobState
+from mentor.jobs.settings import JobSettings
+from mentor.jobs.store import JobStore
+
+log = structlog.get_logger("mentor.jobs")
+_RETENTION_EVERY_SECONDS = 600.0
+
+
+class Reaper(threading.Thread):
+    """A background thread; ``stop`` ends it."""
+
+    def __init__(self, settings: JobSettings, store: JobStore, publisher: Publisher, files: ArtifactStore) -> None:
+        super().__init__(name="mentor-reaper", daemon=True)
+        self._settings = settings
+        self._store = store
+        self._publisher = publisher
+        self._files = files
+        self._stopped = threading.Event()
+        self._swept = 0.0
+
+    def run(self) -> None:
+        while not self._stopped.wait(self._settings.reap_interval_s):
+            try:
+                self.once()
+            except InfrastructureError as error:
+                log.warning("reaper waits for Redis", error=error.message)
+
+    def stop(self) -> None:
+        """Ask the thread to end, and wait for it."""
+        self._stopped.set()
+        self.join(timeout=10)
+
+    def once(self) -> list[str]:
+        """One round; returns the ids of the jobs that were published."""
+        published = []
+        for job_id in self._store.unfinished():
+            lapsed = self._store.reap(job_id, self._settings.max_lapses)
+            if lapsed or self._store.due_again(job_id, self._settings.republish_s):
+                try:
+                    job = self._store.get(job_id)
+                except NotFoundError:
+                    continue
+                log.info("job published again", job=job_id, lapsed=lapsed)
+                self._publisher.publish(job_id, job.kind)
+                published.append(job_id)
+        if time.monotonic() - self._swept > _RETENTION_EVERY_SECONDS:
+            self._swept = time.monotonic()
+            self.forget_old()
+        return published
+
+    def forget_old(self) -> list[str]:
+        """Remove jobs that ended longer ago than the retention, with their files."""
+        limit = time.time() - self._settings.retention_days * 86400
+        states = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+        old = [
+            job
+            for state in states
+            for job in self._store.list(state=state, limit=10_000)
+            if (job.finished_at or job.created_at) < limit
+        ]
+        for job in old:
+            self._files.remove(job.id)
+            self._store.remove(job)
+        return [job.id for job in old]

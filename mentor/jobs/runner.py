@@ -1,0 +1,58 @@
+"""The process in which a job's handler runs: ``python -m mentor.jobs.runner HANDLER JOB_ID FENCE``.
+
+It reports to Redis itself; how it ended it writes as the last line of its report descriptor, for the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+from mentor.errors import InfrastructureError, MentorError
+from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.handler import JobContext, Stopped, load_handler, parse_spec
+from mentor.jobs.model import Claim
+from mentor.jobs.settings import JobSettings
+from mentor.jobs.store import JobStore, LeaseLostError
+
+REPORT_VARIABLE = "MENTOR_JOB_REPORT"
+
+
+def main() -> int:
+    handler_path, job_id, fence = sys.argv[1:]
+    report = open(os.environ[REPORT_VARIABLE], "w")  # noqa: SIM115 - lives as long as the process
+    outcome = run(handler_path, job_id, int(fence))
+    report.write(json.dumps(outcome))
+    report.close()
+    return 0 if outcome["status"] == "succeeded" else 1
+
+
+def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
+    """Run the handler; returns ``status`` (succeeded, failed, stopped, lost, infrastructure) with result or error."""
+    settings = JobSettings()
+    store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
+    try:
+        job = store.get(job_id)
+        context = JobContext(Claim(job=job, fence=fence), store, ArtifactStore(settings.store))
+        context.listen_for_stop()
+        handler = load_handler(handler_path)
+        result = handler.run(parse_spec(handler, job.spec), context)
+        return {"status": "succeeded", "result": result}
+    except Stopped:
+        return {"status": "stopped"}
+    except LeaseLostError:
+        return {"status": "lost"}
+    except InfrastructureError as error:
+        return {"status": "infrastructure", "error": error.message}
+    except MentorError as error:
+        return {"status": "failed", "error": str(error)}
+    except Exception as error:  # the boundary of a job: whatever a handler raises is its failure, with a trace in the log
+        traceback.print_exc()
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

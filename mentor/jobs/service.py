@@ -1,0 +1,114 @@
+"""The service in front of a kind of jobs: teacher, trainer and evaluator are this, with a handler of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import redis
+from fastapi import APIRouter
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mentor.errors import InfrastructureError
+from mentor.jobs.api import jobs_router
+from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.celery_app import Publisher
+from mentor.jobs.handler import JobHandler
+from mentor.jobs.manager import JobManager
+from mentor.jobs.model import Job
+from mentor.jobs.reaper import Reaper
+from mentor.jobs.servicer import JobsServicer
+from mentor.jobs.settings import JobSettings
+from mentor.jobs.store import JobStore
+from mentor.rpc.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
+from mentor.serving import RpcBinding, Service, ServiceSettings
+
+
+def build_manager(handlers: Sequence[JobHandler], settings: JobSettings | None = None) -> JobManager:
+    """A manager on the stack's Redis and store."""
+    settings = settings or JobSettings()
+    store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
+    kinds = {handler.kind: handler for handler in handlers}
+    return JobManager(store, Publisher(settings), ArtifactStore(settings.store), kinds)
+
+
+def build_job_service(
+    name: str,
+    settings: ServiceSettings,
+    handlers: Sequence[JobHandler],
+    routers: Iterable[APIRouter] = (),
+    job_settings: JobSettings | None = None,
+) -> Service:
+    """A service that takes jobs of its handlers' kinds over REST and gRPC.
+
+    Raises:
+        UserError: the store cannot be written, or the Redis URL is malformed.
+    """
+    job_settings = job_settings or JobSettings()
+    manager = build_manager(handlers, job_settings)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        reaper = Reaper(job_settings, manager.store, manager.publisher, manager.files)
+        reaper.start()
+        yield
+        reaper.stop()
+
+    # Readiness is asked on the event loop: this client neither waits nor tries again.
+    pinger = redis.Redis.from_url(job_settings.redis_url, socket_timeout=0.5, socket_connect_timeout=0.5)
+
+    def redis_answers() -> str | None:
+        try:
+            pinger.ping()
+        except redis.RedisError as error:
+            return f"Redis: {error}"
+        return None
+
+    servicer = JobsServicer(manager)
+    service = Service(
+        name=name,
+        settings=settings,
+        routers=[jobs_router(manager), *routers],
+        rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService")],
+        lifespan=lifespan,
+        checks={"redis": redis_answers},
+    )
+    service.registry.register(JobCollector(manager))
+    return service
+
+
+class JobCollector(Collector):
+    """Gauges read from Redis at each scrape: what any replica of the service exports is the same."""
+
+    def __init__(self, manager: JobManager) -> None:
+        self._manager = manager
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is read at registration: Redis may not be up yet."""
+        return [GaugeMetricFamily("mentor_jobs", "Jobs by kind and state", labels=["kind", "state"])]
+
+    def collect(self) -> Iterable[Metric]:
+        jobs = GaugeMetricFamily("mentor_jobs", "Unfinished jobs by kind and state", labels=["kind", "state"])
+        progress = GaugeMetricFamily("mentor_job_progress", "Done share of running jobs", labels=["kind", "job"])
+        figures = GaugeMetricFamily(
+            "mentor_job_metric", "Latest figure that a running job reported", labels=["kind", "job", "name"]
+        )
+        counts = {(kind, state): 0 for kind in self._manager.handlers for state in ("queued", "running")}
+        for job in self._unfinished():
+            counts[(job.kind, str(job.state))] = counts.get((job.kind, str(job.state)), 0) + 1
+            if job.state == "running":
+                progress.add_metric([job.kind, job.id], job.progress)
+                for name, value in job.metrics.items():
+                    if isinstance(value, int | float):
+                        figures.add_metric([job.kind, job.id, name], float(value))
+        for labels, count in counts.items():
+            jobs.add_metric(list(labels), count)
+        return [jobs, progress, figures]
+
+    def _unfinished(self) -> list[Job]:
+        try:
+            jobs = [self._manager.store.get(job_id) for job_id in self._manager.store.unfinished()]
+        except InfrastructureError:
+            return []
+        return [job for job in jobs if job.kind in self._manager.handlers]

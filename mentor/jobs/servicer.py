@@ -1,0 +1,89 @@
+"""gRPC twin of the job API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import grpc
+
+from mentor.errors import UserError
+from mentor.jobs.api import watch
+from mentor.jobs.manager import JobManager
+from mentor.jobs.model import Job, JobState
+from mentor.rpc.v1 import jobs_pb2 as pb
+from mentor.rpc.v1.jobs_pb2_grpc import JobsServiceServicer
+
+_STATES = {state: getattr(pb, f"JOB_STATE_{state.upper()}") for state in JobState}
+_NAMES = {number: state for state, number in _STATES.items()}
+_DEFAULT_LIMIT = 50
+
+
+class JobsServicer(JobsServiceServicer):
+    """Jobs over gRPC; errors are mapped by the server's interceptor."""
+
+    def __init__(self, manager: JobManager) -> None:
+        self._manager = manager
+
+    async def SubmitJob(
+        self, request: pb.SubmitJobRequest, context: grpc.aio.ServicerContext
+    ) -> pb.SubmitJobResponse:
+        spec = _spec(request.spec_json)
+        kinds = list(self._manager.handlers)
+        kind = request.kind or (kinds[0] if len(kinds) == 1 else "")
+        job, created = await asyncio.to_thread(self._manager.submit, kind, spec, request.idempotency_key or None)
+        return pb.SubmitJobResponse(job=to_message(job), created=created)
+
+    async def GetJob(self, request: pb.GetJobRequest, context: grpc.aio.ServicerContext) -> pb.GetJobResponse:
+        return pb.GetJobResponse(job=to_message(await asyncio.to_thread(self._manager.get, request.id)))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: grpc.aio.ServicerContext) -> pb.ListJobsResponse:
+        state = _NAMES.get(request.state)
+        limit = request.limit or _DEFAULT_LIMIT
+        jobs = await asyncio.to_thread(self._manager.list, request.kind or None, state, limit)
+        return pb.ListJobsResponse(jobs=[to_message(job) for job in jobs])
+
+    async def CancelJob(
+        self, request: pb.CancelJobRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CancelJobResponse:
+        return pb.CancelJobResponse(job=to_message(await asyncio.to_thread(self._manager.cancel, request.id)))
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.WatchJobResponse]:
+        await asyncio.to_thread(self._manager.get, request.id)
+        async for event in watch(self._manager, request.id, request.after):
+            message = pb.JobEvent(
+                sequence=event.sequence, time=event.time, type=event.type, data_json=json.dumps(event.data)
+            )
+            yield pb.WatchJobResponse(event=message)
+
+
+def to_message(job: Job) -> pb.Job:
+    """A job as its protobuf message."""
+    return pb.Job(
+        id=job.id,
+        kind=job.kind,
+        state=_STATES[job.state],
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        attempt=job.attempt,
+        progress=job.progress,
+        message=job.message,
+        error=job.error or "",
+        result_json="" if job.result is None else json.dumps(job.result),
+        spec_json=json.dumps(job.spec),
+        idempotency_key=job.idempotency_key or "",
+    )
+
+
+def _spec(text: str) -> dict[str, object]:
+    try:
+        spec = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"spec_json is not JSON: {error.msg}", field="spec", allowed="a JSON object") from error
+    if not isinstance(spec, dict):
+        raise UserError("spec is not an object", field="spec", allowed="a JSON object")
+    return spec

@@ -1,0 +1,28 @@
+"""Settings that job services and their workers share: where Redis is, where files go. Prefix ``MENTOR_JOBS_``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class JobSettings(BaseSettings):
+    """The same for the service that takes a job and the worker that runs it."""
+
+    model_config = SettingsConfigDict(env_prefix="MENTOR_JOBS_", frozen=True, extra="ignore")
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    store: str = Field(default=".mentor/store", description="directory or fsspec URL for job files")
+    prefix: str = "mentor"
+    lease_s: float = Field(default=30.0, gt=1)
+    stop_grace_s: float = Field(default=110.0, gt=0, description="seconds a job has to save itself on SIGTERM")
+    republish_s: float = Field(default=15.0, gt=0, description="a queued job this old is published again")
+    reap_interval_s: float = Field(default=5.0, gt=0)
+    max_lapses: int = Field(default=5, ge=1, description="worker deaths after which a job fails")
+    retention_days: float = Field(default=30.0, gt=0)
+    gpus: int = Field(default=0, ge=0, description="devices that jobs on this stack share by lease; 0: not managed")
+
+    @property
+    def celery_url(self) -> str:
+        """The broker's URL: Celery writes Unix sockets another way."""
+        return self.redis_url.replace("unix://", "redis+socket://", 1)

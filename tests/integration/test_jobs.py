@@ -1,0 +1,297 @@
+"""Jobs on a real Redis with real workers: exactly once, whatever is killed, restarted or delivered twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mentor.errors import ConflictError, NotFoundError, UserError
+from mentor.jobs.embedded_redis import redis_url, start_redis
+from mentor.jobs.gpus import GpuLeases
+from mentor.jobs.manager import JobManager
+from mentor.jobs.model import Job, JobState
+from mentor.jobs.processes import ATTEMPT_VARIABLE, marked
+from mentor.jobs.reaper import Reaper
+from mentor.jobs.service import build_manager
+from mentor.jobs.settings import JobSettings
+from mentor.jobs.store import JobStore, LeaseLostError
+from tests.support.toy_job import ToyJob, steps_in
+from tests.support.waiting import eventually
+
+Worker = Callable[[str], subprocess.Popen[bytes]]
+
+
+class Stack:
+    """A Redis, a store folder, and workers on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.redis_folder = folder / "redis"
+        self.redis = start_redis(self.redis_folder)
+        self.settings = JobSettings(
+            redis_url=redis_url(self.redis_folder), store=str(folder / "store"), lease_s=3, reap_interval_s=0.5,
+            republish_s=2, stop_grace_s=20,
+        )  # fmt: skip
+        self.manager: JobManager = build_manager([ToyJob()], self.settings)
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def worker(self, name: str = "toy") -> subprocess.Popen[bytes]:
+        names = {f"MENTOR_JOBS_{k.upper()}": str(v) for k, v in self.settings.model_dump().items()}
+        command = [sys.executable, "-m", "mentor.jobs.worker", "--name", name]
+        command += ["--handler", "tests.support.toy_job:ToyJob"]
+        with (self.folder / f"{name}-{len(self.workers)}.log").open("wb") as log:
+            worker = subprocess.Popen(command, env=os.environ | names, stdout=log, stderr=subprocess.STDOUT)
+        self.workers.append(worker)
+        return worker
+
+    def restart_redis(self) -> None:
+        self.redis.terminate()
+        self.redis.wait()
+        self.redis = start_redis(self.redis_folder)
+
+    def submit(self, **spec: object) -> Job:
+        return self.manager.submit("toy", spec)[0]
+
+    def finished(self, job: Job, within: float = 90) -> Job:
+        def done() -> Job | None:
+            now = self.manager.get(job.id)
+            return now if now.state.final else None
+
+        return eventually(done, within, what=f"{job.id} to end")
+
+    def running(self, job: Job, progress: float = 0.0) -> Job:
+        def started() -> Job | None:
+            now = self.manager.get(job.id)
+            assert not now.state.final, now
+            return now if now.state is JobState.RUNNING and now.progress > progress else None
+
+        return eventually(started, what=f"{job.id} to run")
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.redis.terminate()
+        self.redis.wait()
+
+
+@pytest.fixture
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = Stack(tmp_path_factory.mktemp("jobs"))
+    yield made
+    made.close()
+
+
+def test_a_job_runs_reports_progress_and_commits_its_result(stack: Stack) -> None:
+    stack.worker()
+    job = stack.finished(stack.submit(steps=4))
+    assert (job.state, job.result, job.attempt) == (JobState.SUCCEEDED, {"count": 4, "attempt": 1}, 1)
+    events = stack.manager.events(job.id, 0, 0)
+    assert [e.data["state"] for e in events if e.type == "state"] == ["queued", "running", "succeeded"]
+    assert [e.data["metrics"]["done"] for e in events if e.type == "progress"] == [1, 2, 3, 4]
+    assert [e.sequence for e in events] == list(range(1, len(events) + 1))
+    artifact = stack.manager.artifact(job.id, "result.txt")
+    assert stack.manager.files.open_path(artifact).read_text() == "4\n"
+    assert "counted 4" in stack.manager.log_text(job.id, 10)
+
+
+def test_the_same_key_gives_the_same_job_and_another_spec_is_refused(stack: Stack) -> None:
+    first, created = stack.manager.submit("toy", {"steps": 2}, "k1")
+    again, created_again = stack.manager.submit("toy", {"steps": 2}, "k1")
+    assert (created, created_again, again.id) == (True, False, first.id)
+    with pytest.raises(ConflictError, match="k1"):
+        stack.manager.submit("toy", {"steps": 3}, "k1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"), [({"steps": 0}, "steps"), ({"stepz": 1}, "stepz"), ({"refuse": True}, "refuse")]
+)
+def test_a_bad_spec_is_refused_before_anything_is_stored(stack: Stack, spec: dict[str, object], field: str) -> None:
+    with pytest.raises(UserError) as caught:
+        stack.manager.submit("toy", spec)
+    assert caught.value.field == field
+    assert stack.manager.list(None, None, 10) == []
+
+
+def test_unknown_jobs_kinds_and_filters_are_refused(stack: Stack) -> None:
+    with pytest.raises(NotFoundError):
+        stack.manager.get("toy-unknown")
+    with pytest.raises(UserError, match="kind"):
+        stack.manager.submit("teach", {})
+    with pytest.raises(UserError, match="limit"):
+        stack.manager.list(None, None, 0)
+
+
+@pytest.mark.parametrize(("fail", "error"), [("user", "model: the path is wrong"), ("bug", "RuntimeError: a bug")])
+def test_a_failing_job_says_why_in_one_line(stack: Stack, fail: str, error: str) -> None:
+    stack.worker()
+    job = stack.finished(stack.submit(fail=fail))
+    assert (job.state, job.error, job.attempt) == (JobState.FAILED, error, 1)
+
+
+def test_a_message_delivered_twice_runs_once(stack: Stack, tmp_path: Path) -> None:
+    job = stack.submit(steps=5, trail=str(tmp_path / "trail"))
+    for _ in range(3):
+        stack.manager.publisher.publish(job.id, "toy")
+    stack.worker("a")
+    stack.worker("b")
+    assert stack.finished(job).attempt == 1
+    assert steps_in(tmp_path / "trail") == [1, 2, 3, 4, 5]
+
+
+def test_a_job_whose_message_is_lost_is_published_again(stack: Stack) -> None:
+    job = stack.submit(steps=1)
+    stack.manager.store.redis.delete("mentor:broker:mentor.jobs.toy")
+    stack.worker()
+    assert stack.finished(job).state is JobState.SUCCEEDED
+
+
+def test_kill_9_of_a_worker_leaves_nothing_alive_and_another_worker_goes_on(stack: Stack, tmp_path: Path) -> None:
+    trail = tmp_path / "trail"
+    first = stack.worker("first")
+    job = stack.submit(steps=60, seconds=0.1, trail=str(trail), daemons=True)
+    stack.running(job, progress=0.05)
+    doomed = marked(job.id)
+    assert len(doomed) >= 4  # guardian, runner, two daemons
+    first.send_signal(signal.SIGKILL)
+    psutil.wait_procs(doomed, timeout=30)
+    assert [p for p in doomed if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    stack.worker("second")
+    ended = stack.finished(job)
+    assert (ended.state, ended.attempt, ended.lapses) == (JobState.SUCCEEDED, 2, 1)
+    # A step is at most repeated where the kill fell between doing and noting it.
+    assert len(steps_in(trail)) <= 61
+    assert sorted(set(steps_in(trail))) == list(range(1, 61))
+
+
+def test_what_outlives_its_guardian_is_dead_before_the_next_attempt(stack: Stack) -> None:
+    worker = stack.worker("first")
+    job = stack.submit(steps=60, seconds=0.1, daemons=True)
+    stack.running(job, progress=0.02)
+    family = marked(job.id)
+    guardians = [p for p in family if "mentor.jobs.guardian" in p.cmdline()]
+    worker.send_signal(signal.SIGKILL)
+    for guardian in guardians:
+        guardian.send_signal(signal.SIGKILL)
+    orphans = [p for p in family if p not in guardians]
+    stack.worker("second")
+    stack.finished(job)
+    assert [p for p in orphans if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_cancelling_stops_a_running_job_and_all_it_started(stack: Stack) -> None:
+    stack.worker()
+    job = stack.submit(steps=1000, seconds=0.1, daemons=True)
+    stack.running(job)
+    stack.manager.cancel(job.id)
+    assert stack.finished(job).state is JobState.CANCELLED
+    assert marked(job.id) == []
+    with pytest.raises(UserError) as caught:
+        stack.manager.publisher.publish(job.id, "toy")
+        stack.manager.submit("toy", {"steps": 0})
+    assert caught.value.field == "steps"
+
+
+def test_cancelling_a_queued_job_ends_it_at_once_and_a_finished_one_is_refused(stack: Stack) -> None:
+    job = stack.submit(steps=1)
+    assert stack.manager.cancel(job.id).state is JobState.CANCELLED
+    stack.worker()
+    done = stack.finished(stack.submit(steps=1))
+    with pytest.raises(ConflictError):
+        stack.manager.cancel(done.id)
+    assert stack.manager.get(job.id).attempt == 0
+
+
+def test_sigterm_of_a_worker_gives_the_job_back_and_it_goes_on_where_it_stood(stack: Stack, tmp_path: Path) -> None:
+    trail = tmp_path / "trail"
+    first = stack.worker("first")
+    job = stack.submit(steps=40, seconds=0.1, trail=str(trail))
+    stack.running(job, progress=0.05)
+    first.terminate()
+    assert first.wait(timeout=60) == 0
+    given_back = stack.manager.get(job.id)
+    assert (given_back.state, given_back.lapses) == (JobState.QUEUED, 0)
+    stack.worker("second")
+    assert stack.finished(job).state is JobState.SUCCEEDED
+    assert steps_in(trail) == list(range(1, 41))
+
+
+def test_a_restart_of_redis_loses_no_job(stack: Stack, tmp_path: Path) -> None:
+    queued = stack.submit(steps=2, trail=str(tmp_path / "queued"))
+    stack.restart_redis()
+    stack.worker()
+    running = stack.submit(steps=40, seconds=0.1, trail=str(tmp_path / "running"))
+    stack.finished(queued)
+    stack.running(running, progress=0.1)
+    stack.restart_redis()
+    assert stack.finished(running).state is JobState.SUCCEEDED
+    assert sorted(set(steps_in(tmp_path / "running"))) == list(range(1, 41))
+
+
+def test_an_attempt_that_lost_its_lease_can_commit_nothing(stack: Stack, tmp_path: Path) -> None:
+    job = stack.submit(steps=1)
+    claim = stack.manager.store.claim(job.id, "me")
+    assert claim is not None
+    assert stack.manager.store.claim(job.id, "you") is None
+    stack.manager.store.redis.hset(f"mentor:job:{job.id}", "lease_until", "1")
+    second = stack.manager.store.claim(job.id, "you")
+    assert second is not None and second.fence == claim.fence + 1
+    file = tmp_path / "late.txt"
+    file.write_text("late")
+    with pytest.raises(LeaseLostError):
+        stack.manager.store.commit(job.id, stack.manager.files.put(job.id, "late.txt", file, claim.fence))
+    assert stack.manager.store.artifacts(job.id) == []
+    assert not stack.manager.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={})
+
+
+def test_a_job_that_keeps_killing_its_workers_fails_in_the_end(stack: Stack) -> None:
+    job = stack.submit(steps=1)
+    reaper = Reaper(stack.settings, stack.manager.store, stack.manager.publisher, stack.manager.files)
+    for _ in range(stack.settings.max_lapses):
+        assert stack.manager.store.claim(job.id, "doomed") is not None
+        stack.manager.store.redis.hset(f"mentor:job:{job.id}", "lease_until", "1")
+        reaper.once()
+    ended = stack.manager.get(job.id)
+    assert (ended.state, ended.error) == (JobState.FAILED, "its worker died 5 times")
+
+
+def test_old_jobs_are_forgotten_with_their_files(stack: Stack) -> None:
+    stack.worker()
+    job = stack.finished(stack.submit(steps=1))
+    stack.manager.store.redis.hset(f"mentor:job:{job.id}", "finished_at", "1000")
+    reaper = Reaper(stack.settings, stack.manager.store, stack.manager.publisher, stack.manager.files)
+    assert reaper.forget_old() == [job.id]
+    assert not (stack.folder / "store" / "jobs" / job.id).exists()
+    with pytest.raises(NotFoundError):
+        stack.manager.get(job.id)
+
+
+def test_gpus_are_shared_by_lease_and_free_again_when_their_job_no_longer_runs(stack: Stack) -> None:
+    store: JobStore = stack.manager.store
+    gpus = GpuLeases(store, 2)
+    one, two = stack.submit(steps=1), stack.submit(steps=2)
+    assert store.claim(one.id, "a") and store.claim(two.id, "b")
+    assert gpus.acquire(one.id, 1) == [0]
+    assert gpus.acquire(two.id, 2) is None
+    assert gpus.acquire(one.id, 1) == [0]
+    store.finish(one.id, 1, JobState.FAILED, error="killed without giving anything back")
+    assert gpus.acquire(two.id, 2) == [0, 1]
+    with pytest.raises(UserError, match="3 GPUs"):
+        gpus.acquire(two.id, 3)
+
+
+def test_the_attempt_mark_reaches_every_process_of_a_job(stack: Stack) -> None:
+    stack.worker()
+    job = stack.submit(steps=200, seconds=0.1, daemons=True)
+    stack.running(job)
+    marks = {p.environ()[ATTEMPT_VARIABLE] for p in marked(job.id)}
+    assert marks == {f"{job.id}:1"}
+    stack.manager.cancel(job.id)
+    stack.finished(job)

@@ -1,0 +1,76 @@
+"""A small job for tests: counts to ``steps``, keeping its count in the work folder, and leaves processes behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mentor.errors import InfrastructureError, UserError
+from mentor.jobs.handler import JobContext, Stopped
+
+
+class ToySpec(BaseModel):
+    """``trail`` gets a line for every step done: a step done twice would show."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(default=3, ge=1, le=1000)
+    seconds: float = 0.02
+    trail: str = ""
+    daemons: bool = False
+    fail: str = ""
+    refuse: bool = False
+
+
+class ToyJob:
+    kind: ClassVar[str] = "toy"
+    Spec: ClassVar[type[BaseModel]] = ToySpec
+
+    def validate(self, spec: ToySpec) -> None:
+        if spec.refuse:
+            raise UserError("refuse is set", field="refuse", allowed="false")
+
+    def run(self, spec: ToySpec, context: JobContext) -> dict[str, Any]:
+        if spec.fail == "user":
+            raise UserError("the path is wrong", field="model")
+        if spec.fail == "bug":
+            raise RuntimeError("a bug")
+        if spec.fail == "infrastructure":
+            raise InfrastructureError("the sandbox is gone")
+        if spec.daemons:
+            leave_daemons()
+        counter = context.workdir / "count"
+        done = int(counter.read_text()) if counter.exists() else 0
+        while done < spec.steps:
+            if context.should_stop():
+                raise Stopped
+            time.sleep(spec.seconds)
+            done += 1
+            counter.write_text(str(done))
+            if spec.trail:
+                with open(spec.trail, "a") as trail:
+                    trail.write(f"{context.attempt} {done}\n")
+            context.progress(done / spec.steps, f"step {done}", done=done)
+        print("counted", done, flush=True)
+        result = context.workdir / "result.txt"
+        result.write_text(f"{done}\n")
+        context.commit("result.txt", result)
+        return {"count": done, "attempt": context.attempt}
+
+
+def leave_daemons() -> None:
+    """Two sleepers in sessions of their own, one of them orphaned: what Ray's daemons do."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    subprocess.Popen(sleeper, start_new_session=True)
+    code = f"import subprocess; subprocess.Popen({sleeper!r}, start_new_session=True)"
+    subprocess.run([sys.executable, "-c", code], start_new_session=True, check=True)
+
+
+def steps_in(trail: Path) -> list[int]:
+    """Steps in the order in which they were done."""
+    return [int(line.split()[1]) for line in trail.read_text().splitlines()] if trail.exists() else []
