@@ -1,0 +1,109 @@
+"""Typed errors over the wire: the same JSON body in an HTTP response and in gRPC trailing metadata, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+import httpx
+
+from mentor.errors import (
+    ConflictError,
+    DeadlineError,
+    InfrastructureError,
+    MentorError,
+    ModelError,
+    NotFoundError,
+    OverloadedError,
+    UnauthenticatedError,
+    UserError,
+)
+
+BODY_KEY = "mentor-error-bin"
+RETRY_AFTER_KEY = "retry-after"
+
+_BY_CODE: dict[str, type[MentorError]] = {
+    cls.code: cls
+    for cls in (
+        ModelError,
+        UserError,
+        NotFoundError,
+        ConflictError,
+        UnauthenticatedError,
+        InfrastructureError,
+        DeadlineError,
+        OverloadedError,
+    )
+}
+_BY_GRPC: dict[str, type[MentorError]] = {
+    "INVALID_ARGUMENT": UserError,
+    "OUT_OF_RANGE": UserError,
+    "NOT_FOUND": NotFoundError,
+    "FAILED_PRECONDITION": ConflictError,
+    "ALREADY_EXISTS": ConflictError,
+    "UNAUTHENTICATED": UnauthenticatedError,
+    "PERMISSION_DENIED": UnauthenticatedError,
+    "UNIMPLEMENTED": NotFoundError,
+    "DEADLINE_EXCEEDED": DeadlineError,
+    "RESOURCE_EXHAUSTED": OverloadedError,
+}
+_BY_HTTP: dict[int, type[MentorError]] = {
+    401: UnauthenticatedError,
+    403: UnauthenticatedError,
+    404: NotFoundError,
+    409: ConflictError,
+    429: OverloadedError,
+    504: DeadlineError,
+}
+
+
+def grpc_code(error: MentorError) -> grpc.StatusCode:
+    """The status code of a typed error."""
+    return grpc.StatusCode[error.grpc_status]
+
+
+def grpc_trailers(error: MentorError) -> tuple[tuple[str, str | bytes], ...]:
+    """Trailing metadata of a typed error: its JSON body, and when to try again."""
+    trailers: list[tuple[str, str | bytes]] = [(BODY_KEY, json.dumps(error.to_body()).encode())]
+    if isinstance(error, OverloadedError):
+        trailers.append((RETRY_AFTER_KEY, f"{error.retry_after:g}"))
+    return tuple(trailers)
+
+
+def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
+    """The typed error that a failed call stands for; what carries no body of ours is told apart by its status."""
+    for key, value in failure.trailing_metadata() or ():
+        if key == BODY_KEY:
+            return _from_body(json.loads(value), InfrastructureError)
+    details = failure.details() or failure.code().name
+    if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
+        return UserError(details, field="message size")
+    return _build(_BY_GRPC.get(failure.code().name, InfrastructureError), details, {})
+
+
+def from_http(response: httpx.Response) -> MentorError:
+    """The typed error that a response of 4xx or 5xx stands for."""
+    fallback = _BY_HTTP.get(response.status_code, UserError if response.status_code < 500 else InfrastructureError)
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return _build(fallback, f"HTTP {response.status_code}: {response.text[:200]}", {})
+    return _from_body(body, fallback)
+
+
+def _from_body(body: dict[str, Any], fallback: type[MentorError]) -> MentorError:
+    error = body.get("error")
+    fields: dict[str, Any] = error if isinstance(error, dict) else {}
+    message = str(fields.get("message") or body.get("detail") or error or "no message")
+    return _build(_BY_CODE.get(str(fields.get("code")), fallback), message, fields)
+
+
+def _build(cls: type[MentorError], message: str, fields: dict[str, Any]) -> MentorError:
+    if issubclass(cls, OverloadedError):
+        return cls(message, retry_after=float(fields.get("retry_after") or 1.0))
+    if issubclass(cls, UserError):
+        return cls(message, field=fields.get("field"), allowed=fields.get("allowed"))
+    return cls(message)

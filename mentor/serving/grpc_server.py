@@ -1,0 +1,161 @@
+"""The gRPC side of a service: the servicers it brings, with health, reflection, typed errors, metrics and auth."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from mentor.errors import MentorError, UnauthenticatedError
+from mentor.rpc.context import REQUEST_ID_HEADER, accept_request_id, deadline, request_id
+from mentor.rpc.errors import grpc_code, grpc_trailers
+from mentor.serving.metrics import RequestMetrics
+from mentor.serving.service import Service
+from mentor.serving.tracing import server_span
+
+log = structlog.get_logger("grpc")
+_OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+
+
+def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    """A server with every servicer bound; the caller adds the port and starts it."""
+    settings = service.settings
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    options = [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        ("grpc.max_send_message_length", -1),
+    ]
+    interceptor = RequestInterceptor(service.metrics, key, settings.access_log)
+    server = grpc.aio.server(interceptors=[interceptor], options=options)
+    for binding in service.rpcs:
+        binding.add(binding.servicer, server)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = (*(b.full_name for b in service.rpcs), health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server, checks
+
+
+async def set_serving(service: Service, checks: health.aio.HealthServicer) -> None:
+    """Make gRPC's health service say what readiness says."""
+    status = health_pb2.HealthCheckResponse
+    state = status.NOT_SERVING if service.readiness.reasons() else status.SERVING
+    for name in ("", *(binding.full_name for binding in service.rpcs)):
+        await checks.set(name, state)
+
+
+class RequestInterceptor(grpc.aio.ServerInterceptor):
+    """Gives every call its id and deadline, checks the token, maps typed errors to statuses, counts and logs."""
+
+    def __init__(self, metrics: RequestMetrics, key: str | None, access_log: bool) -> None:
+        self._metrics = metrics
+        self._expected = f"Bearer {key}".encode() if key else None
+        self._access_log = access_log
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Wrap unary and server-streaming handlers; the project has no client-streaming ones."""
+        handler: Any = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith(_OPEN_PREFIXES):
+            return handler
+        serializers = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(self._unary(method, handler.unary_unary), **serializers)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **serializers)
+        return handler
+
+    def _unary(self, method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with _Call(self, method, context) as headers:
+                with server_span(method, headers):
+                    return await inner(request, context)
+
+        return call
+
+    def _stream(self, method: str, inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+        async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            async with _Call(self, method, context) as headers:
+                with server_span(method, headers):
+                    async for item in inner(request, context):
+                        yield item
+
+        return call
+
+    def authorise(self, headers: dict[str, str]) -> None:
+        """Raises UnauthenticatedError unless the call carries the key, if one is set."""
+        given = headers.get("authorization", "").encode()
+        if self._expected is not None and not hmac.compare_digest(given, self._expected):
+            raise UnauthenticatedError("a valid bearer token is required")
+
+    def started(self) -> None:
+        """A call begins."""
+        self._metrics.in_flight.labels("grpc").inc()
+
+    def finished(self, method: str, code: str, seconds: float) -> None:
+        """A call ended."""
+        self._metrics.in_flight.labels("grpc").dec()
+        self._metrics.grpc.labels(method, code).inc()
+        self._metrics.grpc_seconds.labels(method).observe(seconds)
+        if self._access_log:
+            log.info("call", method=method, code=code, ms=round(seconds * 1000, 2))
+
+
+class _Call:
+    """What surrounds one call: entered before the handler, left with its outcome."""
+
+    def __init__(self, owner: RequestInterceptor, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._owner = owner
+        self._method = method
+        self._context = context
+
+    async def __aenter__(self) -> dict[str, str]:
+        metadata = self._context.invocation_metadata() or ()
+        headers = {key: value for key, value in metadata if isinstance(value, str)}
+        identity = accept_request_id(headers.get(REQUEST_ID_HEADER))
+        request_id.set(identity)
+        left = self._context.time_remaining()
+        deadline.set(None if left is None else time.monotonic() + left)
+        self._started = time.perf_counter()
+        self._owner.started()
+        try:
+            await self._context.send_initial_metadata(((REQUEST_ID_HEADER, identity),))
+            self._owner.authorise(headers)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+        return headers
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        code = _outcome(error)
+        self._owner.finished(self._method, code, time.perf_counter() - self._started)
+        if isinstance(error, MentorError):
+            await self._context.abort(grpc_code(error), str(error), grpc_trailers(error))
+        if isinstance(error, Exception) and code == "INTERNAL":
+            log.error("unhandled error", method=self._method, exc_info=error)
+            message = f"internal error (request id {request_id.get()})"
+            await self._context.abort(grpc.StatusCode.INTERNAL, message)
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "OK"
+    if isinstance(error, MentorError):
+        return error.grpc_status
+    if isinstance(error, Exception):
+        return "INTERNAL"
+    return "CANCELLED"

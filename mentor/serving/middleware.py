@@ -1,0 +1,138 @@
+"""ASGI middleware: request identity with metrics and log line, bearer token, size limit. Plain ASGI, for speed."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mentor.rpc.context import (
+    REQUEST_ID_HEADER,
+    TIMEOUT_HEADER,
+    accept_request_id,
+    deadline,
+    deadline_from_header,
+    request_id,
+)
+from mentor.serving.metrics import RequestMetrics
+from mentor.serving.tracing import server_span
+
+OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
+log = structlog.get_logger("http")
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Request headers by lower-case name; the last of several wins."""
+    return {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+
+
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    error = {"code": code, "message": message, "field": None, "allowed": None}
+    body = json.dumps({"error": error, "detail": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class RequestMiddleware:
+    """Outermost: gives the request its id and deadline, counts it, logs it, and turns a bug into a plain 500."""
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, access_log: bool = True) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = headers_of(scope)
+        identity = accept_request_id(headers.get(REQUEST_ID_HEADER))
+        request_id.set(identity)
+        deadline.set(deadline_from_header(headers.get(TIMEOUT_HEADER)))
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID_HEADER.encode(), identity.encode())]
+            await send(message)
+
+        started = time.perf_counter()
+        self.metrics.in_flight.labels("http").inc()
+        try:
+            with server_span(f"{scope['method']} {scope['path']}", headers):
+                await self.app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("unhandled error", path=scope["path"])
+            if status:
+                raise
+            await _refuse(send_with_id, 500, "internal", f"internal error (request id {identity})")
+        finally:
+            self.metrics.in_flight.labels("http").dec()
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self.metrics.http.labels(scope["method"], route, str(status)).inc()
+        self.metrics.http_seconds.labels(scope["method"], route).observe(seconds)
+        if self.access_log and route not in OPEN_PATHS:
+            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+class AuthMiddleware:
+    """Requires ``Authorization: Bearer <key>`` everywhere but on the operations routes."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self.app = app
+        self.expected = f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+            return
+        given = headers_of(scope).get("authorization", "").encode()
+        if hmac.compare_digest(given, self.expected):
+            await self.app(scope, receive, send)
+        else:
+            await _refuse(send, 401, "unauthenticated", "a valid bearer token is required")
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class SizeLimitMiddleware:
+    """Refuses a request body above ``limit`` bytes with 413, whether or not its length was announced."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        message = f"the request body exceeds {self.limit} bytes"
+        announced = headers_of(scope).get("content-length", "0")
+        if announced.isdecimal() and int(announced) > self.limit:
+            await _refuse(send, 413, "too_large", message)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            part = await receive()
+            seen += len(part.get("body", b""))
+            if seen > self.limit:
+                raise _TooLarge
+            return part
+
+        try:
+            await self.app(scope, counted, send)
+        except _TooLarge:
+            await _refuse(send, 413, "too_large", message)

@@ -1,0 +1,72 @@
+"""What a service is made of. One implementation stands behind both transports; this says where each is bound."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
+
+from mentor.serving.metrics import RequestMetrics, new_registry
+from mentor.serving.settings import ServiceSettings
+
+Check = Callable[[], str | None]
+"""None if all is well, else the reason why the service is not ready, one line."""
+
+
+@dataclass(frozen=True)
+class RpcBinding:
+    """A gRPC servicer: the generated ``add_X_to_server``, the object, and the service's full name."""
+
+    add: Callable[[Any, grpc.aio.Server], None]
+    servicer: Any
+    full_name: str
+
+
+class Readiness:
+    """Why the service cannot take work right now. Empty means ready."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = dict(checks)
+        self.started = False
+        self.draining = False
+
+    def reasons(self) -> dict[str, str]:
+        """Name of each failing check and its reason."""
+        if self.draining:
+            return {"draining": "the service is shutting down"}
+        if not self.started:
+            return {"starting": "the service is starting"}
+        found = {name: check() for name, check in self._checks.items()}
+        return {name: reason for name, reason in found.items() if reason is not None}
+
+
+@asynccontextmanager
+async def no_lifespan() -> AsyncIterator[None]:
+    """For a service that has nothing to start or stop."""
+    yield
+
+
+@dataclass
+class Service:
+    """A service before it listens.
+
+    ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``.
+    """
+
+    name: str
+    settings: ServiceSettings
+    routers: Sequence[APIRouter] = ()
+    rpcs: Sequence[RpcBinding] = ()
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] = no_lifespan
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    health: Callable[[], dict[str, Any]] = dict
+    registry: CollectorRegistry = field(default_factory=new_registry)
+
+    def __post_init__(self) -> None:
+        self.metrics = RequestMetrics(self.registry)
+        self.readiness = Readiness(self.checks)

@@ -1,0 +1,54 @@
+"""OpenTelemetry spans, if OTEL_EXPORTER_OTLP_ENDPOINT is set; otherwise nothing is imported and nothing is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mentor.rpc.context import TRACE_HEADER, traceparent
+
+_tracer: Any = None
+
+
+def configure_tracing(service: str) -> None:
+    """Export spans of this process over OTLP/gRPC where the standard variable names an endpoint."""
+    global _tracer
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"mentor-{service}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    _tracer = trace.get_tracer("mentor")
+
+
+@contextmanager
+def server_span(name: str, headers: Mapping[str, str]) -> Iterator[None]:
+    """A span for one request, child of the caller's; its ``traceparent`` travels on with outgoing calls."""
+    if _tracer is None:
+        token = traceparent.set(headers.get(TRACE_HEADER, ""))
+        try:
+            yield
+        finally:
+            traceparent.reset(token)
+        return
+    from opentelemetry.trace import SpanKind
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    propagator = TraceContextTextMapPropagator()
+    parent = propagator.extract(dict(headers))
+    with _tracer.start_as_current_span(name, context=parent, kind=SpanKind.SERVER):
+        carrier: dict[str, str] = {}
+        propagator.inject(carrier)
+        token = traceparent.set(carrier.get(TRACE_HEADER, ""))
+        try:
+            yield
+        finally:
+            traceparent.reset(token)

@@ -1,0 +1,163 @@
+"""Runs calls in the sandbox, over gRPC (``host:port``) or REST (``http://...``)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+import httpx
+
+from mentor.errors import InfrastructureError
+from mentor.rpc.channels import PerLoop, grpc_channel, http_client, is_http
+from mentor.rpc.context import outgoing
+from mentor.rpc.errors import from_grpc, from_http
+from mentor.rpc.retry import RetryPolicy, with_retries
+from mentor.rpc.v1 import sandbox_pb2 as pb
+from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceStub
+from mentor.tools.builtin import MATH_TOOLS
+from mentor.tools.render import render_error, render_value
+from mentor.tools.spec import ToolSpec
+from mentor.tools.values import decode_value
+from mentor.trajectory import Frozen, Observation, ToolCall
+
+_MARGIN_S = 35.0
+"""On top of a call's own limit: what it may wait in the sandbox's queue, and start."""
+_REGISTERED = {spec.name: spec for spec in MATH_TOOLS}
+_ERROR_TYPES = {"invalid_call": "invalid_arguments"}
+
+
+class SandboxResult(Frozen):
+    """What the sandbox says of one call; see ``CallResult`` in sandbox.proto."""
+
+    status: str
+    value_json: str | None = None
+    stdout: str = ""
+    stderr: str = ""
+    error_type: str = ""
+    error_message: str = ""
+    duration_ms: float = 0.0
+    truncated: bool = False
+
+
+class SandboxExecutor:
+    """Runs calls in one sandbox; safe to share between event loops and tasks.
+
+    Args:
+        endpoint: ``host:port`` of its gRPC port, or the URL of its REST port.
+        policy: how to retry what is ours.
+    """
+
+    def __init__(self, endpoint: str, policy: RetryPolicy | None = None) -> None:
+        self.endpoint = endpoint
+        self._policy = policy or RetryPolicy()
+        self._channel = PerLoop(lambda: grpc_channel(endpoint))
+        self._client = PerLoop(lambda: http_client(endpoint))
+
+    async def execute(self, call: ToolCall, spec: ToolSpec) -> Observation:
+        """Run a call; see ``ToolExecutor.execute``."""
+        body: dict[str, Any] = {"arguments": call.arguments, "timeout_s": spec.timeout_s}
+        if spec.source is None or _REGISTERED.get(spec.name) == spec:
+            body["tool"] = spec.name
+        else:
+            body |= {"source": spec.source, "function": spec.name}
+        return observed(call, spec, await self.run(body))
+
+    async def run(self, body: dict[str, Any]) -> SandboxResult:
+        """Run a call in the form that ``POST /v1/execute`` takes.
+
+        Raises:
+            InfrastructureError: after retries.
+            UserError: the sandbox refuses the request as such.
+        """
+        send = self._over_http if is_http(self.endpoint) else self._over_grpc
+        limit = float(body.get("timeout_s") or 5.0) + _MARGIN_S
+
+        async def attempt(left: float) -> SandboxResult:
+            result = await send(body, min(left, limit))
+            if result.status == "infrastructure":
+                raise InfrastructureError(f"sandbox {self.endpoint}: {result.error_message}")
+            return result
+
+        return await with_retries(attempt, self._policy)
+
+    async def close(self) -> None:
+        """Close what the running event loop opened."""
+        if (channel := self._channel.take()) is not None:
+            await channel.close()
+        if (client := self._client.take()) is not None:
+            await client.aclose()
+
+    async def _over_grpc(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
+        stub = SandboxServiceStub(self._channel.get())
+        metadata = tuple(outgoing().items())
+        try:
+            answer = await stub.Execute(pb.ExecuteRequest(call=_message(body)), timeout=timeout_s, metadata=metadata)
+        except grpc.aio.AioRpcError as failure:
+            error = from_grpc(failure)
+            if isinstance(error, InfrastructureError):
+                error.message = f"sandbox {self.endpoint}: {error.message}"
+            raise error from None
+        return _result(answer.result)
+
+    async def _over_http(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
+        try:
+            response = await self._client.get().post(
+                "/v1/execute", json=body, timeout=timeout_s, headers=outgoing(timeout_s)
+            )
+        except httpx.HTTPError as failure:
+            reason = str(failure) or type(failure).__name__
+            raise InfrastructureError(f"sandbox {self.endpoint}: {reason}") from None
+        if response.is_error:
+            raise from_http(response)
+        return SandboxResult(**{name: response.json()[name] for name in SandboxResult.model_fields})
+
+
+def observed(call: ToolCall, spec: ToolSpec, result: SandboxResult) -> Observation:
+    """The observation that a result is to the model."""
+    if result.status == "ok" and result.value_json is not None:
+        content, error_type = render_value(decode_value(result.value_json)), None
+    else:
+        error_type = _ERROR_TYPES.get(result.status, result.status)
+        content = render_error(error_type, call.name, _detail(result, error_type))
+    return Observation(
+        name=call.name,
+        content=content,
+        ok=error_type is None,
+        executed=error_type != "invalid_arguments",
+        call_id=call.id,
+        error_type=error_type,
+        duration_ms=result.duration_ms,
+    )
+
+
+def _detail(result: SandboxResult, error_type: str) -> str:
+    if error_type == "tool_error" and result.error_message:
+        return f"{result.error_type}: {result.error_message}"
+    return result.error_message or result.error_type
+
+
+def _message(body: dict[str, Any]) -> pb.ToolCall:
+    message = pb.ToolCall(arguments_json=json.dumps(body.get("arguments") or {}), timeout_s=body.get("timeout_s") or 0)
+    if body.get("tool") is not None:
+        message.tool = body["tool"]
+    if body.get("function") is not None:
+        message.source.source = body["source"]
+        message.source.function = body["function"]
+    if body.get("expression") is not None:
+        message.expression.env = body.get("env") or ""
+        message.expression.expression = body["expression"]
+    return message
+
+
+def _result(message: pb.CallResult) -> SandboxResult:
+    return SandboxResult(
+        status=pb.CallStatus.Name(message.status).removeprefix("CALL_STATUS_").lower(),
+        value_json=message.value_json if message.HasField("value_json") else None,
+        stdout=message.stdout,
+        stderr=message.stderr,
+        error_type=message.error_type,
+        error_message=message.error_message,
+        duration_ms=message.duration_ms,
+        truncated=message.truncated,
+    )

@@ -1,0 +1,59 @@
+"""Arguments against a tool's JSON Schema: one check and one wording for clients and for the sandbox."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
+
+from mentor.errors import UserError
+from mentor.tools.spec import ToolSpec
+
+_MAX_SHOWN = 60
+
+
+def argument_error(spec: ToolSpec, arguments: dict[str, Any]) -> str | None:
+    """What is wrong with the arguments, one line (``missing 'firstNumber'``); None if they fit.
+
+    Arguments that the schema does not name are refused unless it says ``additionalProperties``: the tool would raise.
+
+    Raises:
+        UserError: the tool's schema is itself invalid.
+    """
+    validator = _validator(spec.name, json.dumps(spec.parameters, sort_keys=True))
+    error = best_match(validator.iter_errors(arguments))
+    return None if error is None else _worded(error)
+
+
+@lru_cache(maxsize=1024)
+def _validator(name: str, schema_json: str) -> Draft202012Validator:
+    schema = json.loads(schema_json)
+    if isinstance(schema, dict) and schema.get("type", "object") == "object":
+        schema.setdefault("additionalProperties", False)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise UserError(f"the schema of tool {name} is invalid: {error.message}", field=name) from None
+    return Draft202012Validator(schema)
+
+
+def _worded(error: ValidationError) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return f"missing {missing!r}" if not where else f"{where}: missing {missing!r}"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        extra = next((name for name in error.instance if name not in known), "?")
+        return f"unexpected {extra!r}"
+    if error.validator == "type":
+        return f"{where or 'arguments'} must be {error.validator_value}, got {_shown(error.instance)}"
+    return f"{where or 'arguments'}: {error.message[:200]}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

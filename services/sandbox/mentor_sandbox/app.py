@@ -1,0 +1,34 @@
+"""Puts the sandbox together."""
+
+from __future__ import annotations
+
+from mentor.rpc.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
+from mentor.serving import RpcBinding, Service
+from mentor.serving.metrics import new_registry
+from mentor.tools import MATH_TOOLS
+from mentor.tools.source import load_tools
+from mentor_sandbox.engine import Sandbox
+from mentor_sandbox.rest import create_router
+from mentor_sandbox.rpc import FULL_NAME, SandboxServicer
+from mentor_sandbox.settings import SandboxSettings
+
+
+def build(settings: SandboxSettings) -> Service:
+    """The service, not yet started.
+
+    Raises:
+        UserError: ``tools_path`` cannot be used.
+    """
+    registry = new_registry()
+    extra = load_tools(settings.tools_path) if settings.tools_path else []
+    sandbox = Sandbox(settings, (*MATH_TOOLS, *extra), registry)
+    return Service(
+        name="sandbox",
+        settings=settings,
+        routers=(create_router(sandbox),),
+        rpcs=(RpcBinding(add_SandboxServiceServicer_to_server, SandboxServicer(sandbox), FULL_NAME),),
+        lifespan=sandbox.lifespan,
+        checks={"sandbox": sandbox.ready},
+        health=sandbox.health,
+        registry=registry,
+    )

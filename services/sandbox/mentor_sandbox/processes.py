@@ -1,0 +1,195 @@
+"""The server's end of a zygote: starts it, asks it for forks, notices its death."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from mentor.errors import InfrastructureError
+from mentor_sandbox.settings import MIB, SandboxSettings
+from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, PACKET
+
+log = structlog.get_logger("zygote")
+_PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
+_BOOT = "import sys; sys.path.insert(0, {root!r}); from mentor_sandbox.zygote import main; main(sys.argv[1:])"
+_HELLO = 0
+_ENVIRONMENT = {
+    # glibc's allocator on huge pages makes a fork copy far fewer page tables than pymalloc's arenas do.
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_CORE = "bisect collections dataclasses datetime decimal fractions functools heapq itertools json math operator random re statistics string typing"
+KINDS: dict[str, tuple[str, ...]] = {
+    "core": tuple(_CORE.split()),
+    "scientific": (*_CORE.split(), "numpy", "sympy"),
+    "web": (*_CORE.split(), "requests"),
+}
+_SYSTEM_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
+_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_NETWORK_FILES = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf", "/etc/ssl")
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a call's process ended: its wait status, and peak resident memory in KiB."""
+
+    wait_status: int
+    peak_kib: int
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended it, if one did."""
+        return os.WTERMSIG(self.wait_status) if os.WIFSIGNALED(self.wait_status) else None
+
+    @property
+    def code(self) -> int:
+        """Its exit code; meaningless after a signal."""
+        return os.waitstatus_to_exitcode(self.wait_status)
+
+
+def zygote_config(kind: str, settings: SandboxSettings) -> dict[str, object]:
+    """What a zygote must know, once and for all its calls."""
+    paths = sysconfig.get_paths()
+    interpreter = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    files = [*_SYSTEM_FILES, *(_NETWORK_FILES if settings.ports else ())]
+    return {
+        "modules": KINDS[kind],
+        "hidden": [_PACKAGE_ROOT],
+        "readable": [*interpreter, str(Path(sys.base_prefix, "lib")), *_SYSTEM_PATHS, *files],
+        "devices": ["/dev/null"],
+        "ports": settings.ports,
+        "memory_bytes": settings.memory_mb * MIB,
+        "file_bytes": settings.file_mb * MIB,
+        "result_bytes": settings.result_mb * MIB,
+        "open_files": settings.open_files,
+    }
+
+
+class ZygoteProcess:
+    """One running zygote. Not restarted: a dead one is replaced by another object."""
+
+    def __init__(self, kind: str, settings: SandboxSettings) -> None:
+        self.kind = kind
+        self.alive = False
+        self.died = asyncio.Event()
+        self._settings = settings
+        self._ids = itertools.count(1)
+        self._exits: dict[int, asyncio.Future[Exit]] = {}
+
+    @property
+    def load(self) -> int:
+        """Calls that it has not reported ended."""
+        return len(self._exits)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start the process and wait until it is warm.
+
+        Raises:
+            InfrastructureError: it did not come up.
+        """
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        config = json.dumps(zygote_config(self.kind, self._settings))
+        code = _BOOT.format(root=_PACKAGE_ROOT)
+        command = [sys.executable, "-s", "-P", "-X", "utf8", "-c", code, str(theirs.fileno()), config]
+        with theirs:
+            self._process = subprocess.Popen(
+                command,
+                env=_ENVIRONMENT,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        hello = self._expect(_HELLO)
+        self.alive = True
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._on_packet)
+        try:
+            async with asyncio.timeout(self._settings.startup_timeout_s + 45):
+                await hello
+        except TimeoutError:
+            self.stop()
+            raise InfrastructureError(f"the {self.kind} zygote did not start") from None
+        log.info("zygote ready", kind=self.kind, zygote_pid=self.pid)
+
+    def fork(self, descriptors: Sequence[int]) -> tuple[int, asyncio.Future[Exit]]:
+        """Ask for a call's process: its id, and a future of its end.
+
+        Raises:
+            InfrastructureError: the zygote is gone or does not keep up.
+        """
+        if not self.alive:
+            raise InfrastructureError(f"the {self.kind} zygote is being replaced")
+        call = next(self._ids)
+        ended = self._expect(call)
+        try:
+            socket.send_fds(self._control, [PACKET.pack(FORK, call, 0, 0)], list(descriptors))
+        except OSError as error:
+            del self._exits[call]
+            raise InfrastructureError(f"the {self.kind} zygote takes no calls: {error.strerror}") from None
+        return call, ended
+
+    def kill(self, call: int) -> None:
+        """Kill a call's process group; its end is reported as always."""
+        if self.alive and call in self._exits:
+            self._control.send(PACKET.pack(KILL, call, 0, 0))
+
+    def stop(self) -> None:
+        """End the zygote and with it every call."""
+        if self.alive:
+            self._on_death()
+
+    def _expect(self, call: int) -> asyncio.Future[Exit]:
+        self._exits[call] = asyncio.get_running_loop().create_future()
+        return self._exits[call]
+
+    def _on_packet(self) -> None:
+        try:
+            data = self._control.recv(PACKET.size)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._on_death()
+            return
+        kind, call, number, peak = PACKET.unpack(data)
+        ended = self._exits.pop(call, None)
+        if ended is None or ended.done():
+            return
+        if kind == EXITED:
+            ended.set_result(Exit(number, peak))
+        elif kind == FAILED:
+            ended.set_exception(InfrastructureError(f"cannot start a process: {os.strerror(number)}"))
+
+    def _on_death(self) -> None:
+        self.alive = False
+        asyncio.get_running_loop().remove_reader(self._control.fileno())
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+        for ended in self._exits.values():
+            if not ended.done():
+                ended.set_exception(InfrastructureError(f"the {self.kind} zygote died with the call in flight"))
+                ended.exception()
+        self._exits.clear()
+        self.died.set()

@@ -1,0 +1,39 @@
+"""Scratch directories: measured while a call runs, removed after it whatever it did to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+
+MAX_ENTRIES = 10_000
+
+
+async def remove(directory: str) -> None:
+    """Remove a scratch directory; an empty one (nearly all are) at once, a full one in a thread."""
+    try:
+        os.rmdir(directory)
+    except OSError:
+        await asyncio.to_thread(_remove_tree, directory)
+
+
+def _remove_tree(directory: str) -> None:
+    for path, _, _ in os.walk(directory):
+        os.chmod(path, stat.S_IRWXU)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def exceeds(directory: str, limit: int) -> bool:
+    """Whether the files in it take more than ``limit`` bytes, or are too many to count."""
+    size = entries = 0
+    for path, directories, files in os.walk(directory):
+        entries += len(directories) + len(files)
+        for name in files:
+            try:
+                size += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except OSError:
+                continue
+        if size > limit or entries > MAX_ENTRIES:
+            return True
+    return False

@@ -1,0 +1,63 @@
+"""Settings of the sandbox: MENTOR_SANDBOX_<NAME>, the YAML file, or flags."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from mentor.serving import ServiceSettings
+
+MIB = 1024 * 1024
+
+
+class SandboxSettings(ServiceSettings):
+    """Limits are per call unless they say otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="MENTOR_SANDBOX_")
+
+    port: int = Field(default=5000, ge=0, le=65535)
+    grpc_port: int | None = Field(default=50051, ge=-1, le=65535)
+
+    max_concurrency: int = Field(default_factory=lambda: 2 * (os.cpu_count() or 1), ge=1)
+    max_queue: int = Field(default=256, ge=0, description="calls that may wait; beyond it callers get 429")
+    max_batch: int = Field(default=1024, ge=1, description="calls in one batch")
+    queue_timeout_s: float = Field(default=30.0, gt=0)
+
+    default_timeout_s: float = Field(default=5.0, gt=0)
+    max_timeout_s: float = Field(default=300.0, gt=0)
+    startup_timeout_s: float = Field(default=15.0, gt=0, description="how long a fork may take before it counts as lost")
+    memory_mb: int = Field(default=512, ge=16, description="beyond what the warm process has")
+    file_mb: int = Field(default=16, ge=1, description="largest file, and most output, before the call is refused more")
+    output_kb: int = Field(default=1024, ge=1, description="how much of each output stream is returned")
+    result_mb: int = Field(default=8, ge=1)
+    scratch_mb: int = Field(default=64, ge=1, description="what a call may keep in its scratch directory")
+    open_files: int = Field(default=64, ge=16)
+
+    zygotes: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2), ge=1, description="per kind")
+    warm: tuple[str, ...] = Field(default=("core",), description="kinds of zygote started at once: core, scientific, web")
+    scratch_root: Path | None = Field(default=None, description="where scratch directories lie; default: the system's")
+    tools_path: Path | None = Field(default=None, description="Python file of further registered tools")
+
+    search_url: str | None = Field(
+        default=None, description="retriever that <search-url-placeholder> in a call's env stands for"
+    )
+    allow_tcp_ports: tuple[int, ...] = Field(default=(), description="ports that calls may connect to; default: none")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.default_timeout_s > self.max_timeout_s:
+            raise ValueError(f"default_timeout_s must not exceed max_timeout_s ({self.max_timeout_s:g})")
+        if self.search_url is not None and urlsplit(self.search_url).port is None:
+            raise ValueError(f"search_url must be a URL with a port, got {self.search_url!r}")
+        return self
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every TCP port that calls may connect to."""
+        extra = (urlsplit(self.search_url).port,) if self.search_url else ()
+        return tuple(sorted({port for port in (*self.allow_tcp_ports, *extra) if port is not None}))

@@ -1,0 +1,46 @@
+"""Resource limits of one call."""
+
+from __future__ import annotations
+
+import math
+import resource
+
+SPARE_CPU_S = 1
+"""The wall clock is the limit that counts; the CPU limit only catches what the server could not kill."""
+
+
+def state() -> str:
+    """Always available on Linux."""
+    return "on"
+
+
+def base_memory() -> int:
+    """Bytes of address space that this process already has."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def apply(*, timeout_s: float, memory_bytes: int, file_bytes: int, open_files: int, processes: int | None) -> None:
+    """Set the limits of this process.
+
+    Args:
+        memory_bytes: address space in total, what the warm process already has included.
+        file_bytes: largest file that can be written.
+        processes: of this user id, threads included; None leaves it (seccomp then refuses processes).
+    """
+    cpu = math.ceil(timeout_s) + SPARE_CPU_S
+    _set(resource.RLIMIT_CPU, cpu)
+    _set(resource.RLIMIT_AS, memory_bytes)
+    _set(resource.RLIMIT_FSIZE, file_bytes)
+    _set(resource.RLIMIT_NOFILE, open_files)
+    _set(resource.RLIMIT_CORE, 0)
+    _set(resource.RLIMIT_MEMLOCK, 0)
+    if processes is not None:
+        _set(resource.RLIMIT_NPROC, processes)
+
+
+def _set(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
