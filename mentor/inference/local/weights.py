@@ -1,0 +1,87 @@
+"""Load a model from disk, and new weights into it, with errors that name what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from mentor.errors import UserError
+
+
+def load_model(path: str | Path, field: str = "model") -> PreTrainedModel:
+    """A causal language model from a directory in Hugging Face format, in float32, ready for inference.
+
+    Raises:
+        UserError: the directory is missing, or does not hold a loadable model.
+    """
+    directory = _directory(path, field)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    except Exception as error:  # transformers raises whatever its parts raise: OSError, ValueError, SafetensorError, ...
+        raise _unreadable(directory, "model", error, field) from error
+    model.eval().requires_grad_(False)
+    return model
+
+
+def load_tokenizer(path: str | Path, field: str = "model") -> PreTrainedTokenizerBase:
+    """The tokenizer beside a model; raises as ``load_model`` does."""
+    directory = _directory(path, field)
+    try:
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # as above
+        raise _unreadable(directory, "tokenizer", error, field) from error
+
+
+def context_length(model: PreTrainedModel) -> int:
+    """Tokens that prompt and answer may take together."""
+    return int(getattr(model.config, "max_position_embeddings", 2048))
+
+
+def end_ids(model: PreTrainedModel) -> tuple[int, ...]:
+    """Tokens that end a generation, from the generation config, else the model's config."""
+    for config in (model.generation_config, model.config):
+        value = getattr(config, "eos_token_id", None)
+        if value is not None:
+            return tuple(value) if isinstance(value, list | tuple) else (value,)
+    return ()
+
+
+@torch.no_grad()
+def copy_weights(model: PreTrainedModel, tensors: Iterable[tuple[str, torch.Tensor]]) -> int:
+    """Copy tensors into the parameters and buffers of those names, in place. All are checked before any is copied.
+
+    Returns:
+        How many were copied.
+
+    Raises:
+        UserError: a name the model does not have, or a shape that differs.
+    """
+    own = model.state_dict()
+    given = dict(tensors)
+    for name, tensor in given.items():
+        if name not in own:
+            raise UserError(f"the model has no tensor {name!r}", field="weights", allowed="the names of its state dict")
+        if tensor.shape != own[name].shape:
+            raise UserError(
+                f"{name} has shape {list(tensor.shape)}", field="weights", allowed=str(list(own[name].shape))
+            )
+    for name, tensor in given.items():
+        own[name].copy_(tensor)
+    return len(given)
+
+
+def _directory(path: str | Path, field: str) -> Path:
+    directory = Path(path)
+    if not (directory / "config.json").is_file():
+        raise UserError(
+            f"{directory} holds no model", field=field, allowed="a directory in Hugging Face format (config.json, ...)"
+        )
+    return directory
+
+
+def _unreadable(directory: Path, what: str, error: Exception, field: str) -> UserError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return UserError(f"cannot load the {what} in {directory}: {reason}", field=field)
