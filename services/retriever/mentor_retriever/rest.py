@@ -1,0 +1,103 @@
+"""REST: the routes of MENTOR/ReCall and of Search-R1 as their clients send them, and the twins of the RPCs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from mentor_retriever.engine import Hit, Retriever
+
+
+class SearchBody(BaseModel):
+    """The published request of ``/search``."""
+
+    query: str
+    top_n: int | None = None
+    return_score: bool = False
+
+
+class BatchSearchBody(BaseModel):
+    """The published request of ``/batch_search``."""
+
+    query: list[str]
+    top_n: int | None = None
+    return_score: bool = False
+
+
+class RetrieveBody(BaseModel):
+    """Search-R1's request."""
+
+    queries: list[str]
+    topk: int | None = None
+    return_scores: bool = False
+
+
+class SearchTwin(BaseModel):
+    """Twin of ``SearchRequest``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str
+    top_n: int | None = None
+
+
+class BatchSearchTwin(BaseModel):
+    """Twin of ``BatchSearchRequest``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: list[str]
+    top_n: int | None = None
+
+
+def create_router(retriever: Retriever) -> APIRouter:
+    """The retriever's routes."""
+    router = APIRouter(tags=["retriever"])
+
+    @router.post("/search")
+    async def search(body: SearchBody) -> JSONResponse:
+        """``[doc]``, with scores ``[[doc], [score]]``."""
+        (hits,) = await retriever.search([body.query], body.top_n, "search")
+        return JSONResponse(_published(hits, body.return_score))
+
+    @router.post("/batch_search")
+    async def batch_search(body: BatchSearchBody) -> JSONResponse:
+        """``[[doc]]``, with scores ``[[[doc], [score]]]``."""
+        answers = await retriever.search(body.query, body.top_n, "batch_search")
+        return JSONResponse([_published(hits, body.return_score) for hits in answers])
+
+    @router.post("/retrieve")
+    async def retrieve(body: RetrieveBody) -> JSONResponse:
+        """``{"result": [[doc]]}``, with scores ``{"result": [[{"document", "score"}]]}``."""
+        answers = await retriever.search(body.queries, body.topk, "retrieve")
+        shape = _scored if body.return_scores else _documents
+        return JSONResponse({"result": [shape(hits) for hits in answers]})
+
+    @router.post("/v1/search")
+    async def search_twin(body: SearchTwin) -> JSONResponse:
+        """``{"hits": [{"document", "score"}]}``."""
+        (hits,) = await retriever.search([body.query], body.top_n, "search")
+        return JSONResponse({"hits": _scored(hits)})
+
+    @router.post("/v1/batch_search")
+    async def batch_search_twin(body: BatchSearchTwin) -> JSONResponse:
+        """``{"results": [{"hits": [{"document", "score"}]}]}``."""
+        answers = await retriever.search(body.queries, body.top_n, "batch_search")
+        return JSONResponse({"results": [{"hits": _scored(hits)} for hits in answers]})
+
+    return router
+
+
+def _documents(hits: list[Hit]) -> list[Any]:
+    return [hit.document for hit in hits]
+
+
+def _scored(hits: list[Hit]) -> list[Any]:
+    return [{"document": hit.document, "score": hit.score} for hit in hits]
+
+
+def _published(hits: list[Hit], with_scores: bool) -> list[Any]:
+    return [_documents(hits), [hit.score for hit in hits]] if with_scores else _documents(hits)
