@@ -73,7 +73,8 @@ def grpc_trailers(error: MentorError) -> tuple[tuple[str, str | bytes], ...]:
 
 def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
     """The typed error that a failed call stands for; what carries no body of ours is told apart by its status."""
-    for key, value in failure.trailing_metadata() or ():
+    trailers: Any = failure.trailing_metadata() or ()
+    for key, value in trailers:
         if key == BODY_KEY:
             return _from_body(json.loads(value), InfrastructureError)
     details = failure.details() or failure.code().name

@@ -46,6 +46,6 @@ async def with_retries(attempt: Callable[[float], Awaitable[T]], policy: RetryPo
 
 
 def _wait(error: InfrastructureError, number: int, policy: RetryPolicy) -> float:
-    jittered = random.uniform(0.5, 1.0) * min(policy.max_backoff_s, policy.backoff_s * 2 ** (number - 1))
+    jittered = random.uniform(0.5, 1.0) * min(policy.max_backoff_s, policy.backoff_s * 2.0 ** (number - 1))
     asked = error.retry_after if isinstance(error, OverloadedError) else 0.0
     return max(jittered, asked)

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from mentor.errors import MentorError, UnauthenticatedError
@@ -23,7 +24,7 @@ log = structlog.get_logger("grpc")
 _OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 
 
-def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, HealthServicer]:
     """A server with every servicer bound; the caller adds the port and starts it."""
     settings = service.settings
     key = settings.api_key.get_secret_value() if settings.api_key else None
@@ -36,14 +37,14 @@ def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, health.aio.He
     server = grpc.aio.server(interceptors=[interceptor], options=options)
     for binding in service.rpcs:
         binding.add(binding.servicer, server)
-    checks = health.aio.HealthServicer()
+    checks = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names = (*(b.full_name for b in service.rpcs), health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server, checks
 
 
-async def set_serving(service: Service, checks: health.aio.HealthServicer) -> None:
+async def set_serving(service: Service, checks: HealthServicer) -> None:
     """Make gRPC's health service say what readiness says."""
     status = health_pb2.HealthCheckResponse
     state = status.NOT_SERVING if service.readiness.reasons() else status.SERVING
@@ -51,7 +52,7 @@ async def set_serving(service: Service, checks: health.aio.HealthServicer) -> No
         await checks.set(name, state)
 
 
-class RequestInterceptor(grpc.aio.ServerInterceptor):
+class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
     """Gives every call its id and deadline, checks the token, maps typed errors to statuses, counts and logs."""
 
     def __init__(self, metrics: RequestMetrics, key: str | None, access_log: bool) -> None:
@@ -63,7 +64,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> Any:
         """Wrap unary and server-streaming handlers; the project has no client-streaming ones."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method

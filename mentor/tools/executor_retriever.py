@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import grpc
 import httpx
@@ -19,6 +20,7 @@ from mentor.tools.render import render_passages
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, ToolCall
 
+_STUB: Any = RetrieverServiceStub
 _DEFAULT_TOP_N = 5
 _MARGIN_S = 30.0
 
@@ -69,12 +71,12 @@ class RetrieverExecutor:
     async def close(self) -> None:
         """Close what the running event loop opened."""
         if (channel := self._channel.take()) is not None:
-            await channel.close()
+            await channel.close(grace=None)
         if (client := self._client.take()) is not None:
             await client.aclose()
 
     async def _over_grpc(self, query: str, top_n: int, timeout_s: float) -> list[str]:
-        stub = RetrieverServiceStub(self._channel.get())
+        stub = _STUB(self._channel.get())
         request = pb.SearchRequest(query=query, top_n=top_n)
         try:
             answer = await stub.Search(request, timeout=timeout_s, metadata=tuple(outgoing().items()))

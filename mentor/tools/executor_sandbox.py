@@ -23,6 +23,7 @@ from mentor.trajectory import Frozen, Observation, ToolCall
 
 _MARGIN_S = 35.0
 """On top of a call's own limit: what it may wait in the sandbox's queue, and start."""
+_STUB: Any = SandboxServiceStub
 _REGISTERED = {spec.name: spec for spec in MATH_TOOLS}
 _ERROR_TYPES = {"invalid_call": "invalid_arguments"}
 
@@ -84,12 +85,12 @@ class SandboxExecutor:
     async def close(self) -> None:
         """Close what the running event loop opened."""
         if (channel := self._channel.take()) is not None:
-            await channel.close()
+            await channel.close(grace=None)
         if (client := self._client.take()) is not None:
             await client.aclose()
 
     async def _over_grpc(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
-        stub = SandboxServiceStub(self._channel.get())
+        stub = _STUB(self._channel.get())
         metadata = tuple(outgoing().items())
         try:
             answer = await stub.Execute(pb.ExecuteRequest(call=_message(body)), timeout=timeout_s, metadata=metadata)
@@ -116,7 +117,7 @@ class SandboxExecutor:
 def observed(call: ToolCall, spec: ToolSpec, result: SandboxResult) -> Observation:
     """The observation that a result is to the model."""
     if result.status == "ok" and result.value_json is not None:
-        content, error_type = render_value(decode_value(result.value_json)), None
+        content, error_type = _text(decode_value(result.value_json)), None
     else:
         error_type = _ERROR_TYPES.get(result.status, result.status)
         content = render_error(error_type, call.name, _detail(result, error_type))
@@ -129,6 +130,12 @@ def observed(call: ToolCall, spec: ToolSpec, result: SandboxResult) -> Observati
         error_type=error_type,
         duration_ms=result.duration_ms,
     )
+
+
+def _text(value: Any) -> str:
+    """Values that JSON has, as the model reads them; any other (a complex number, a set) as Python shows it."""
+    plain = value is None or isinstance(value, (bool, int, float, str, list, dict))
+    return render_value(value if plain else str(value))
 
 
 def _detail(result: SandboxResult, error_type: str) -> str:

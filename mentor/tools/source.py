@@ -16,7 +16,7 @@ from typing import Any
 from mentor.errors import UserError
 from mentor.tools.spec import ToolSpec
 
-_SCALARS = {
+_SCALARS: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
     "float": {"type": "number"},

@@ -42,15 +42,17 @@ def _validator(name: str, schema_json: str) -> Draft202012Validator:
 
 def _worded(error: ValidationError) -> str:
     where = ".".join(str(part) for part in error.absolute_path)
+    rule: Any = error.validator_value
+    given: Any = error.instance
     if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
+        missing = next(name for name in rule if name not in given)
         return f"missing {missing!r}" if not where else f"{where}: missing {missing!r}"
     if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        extra = next((name for name in error.instance if name not in known), "?")
+        schema: Any = error.schema
+        extra = next((name for name in given if name not in schema.get("properties", {})), "?")
         return f"unexpected {extra!r}"
     if error.validator == "type":
-        return f"{where or 'arguments'} must be {error.validator_value}, got {_shown(error.instance)}"
+        return f"{where or 'arguments'} must be {rule}, got {_shown(given)}"
     return f"{where or 'arguments'}: {error.message[:200]}"
 
 

@@ -107,7 +107,7 @@ def _modules(path: Path, settings: RetrieverSettings) -> list[Any] | None:
     """Explicit pooling where the settings name one; None leaves it to the folder's own description."""
     if settings.pooling is None:
         return None
-    from sentence_transformers import models
+    from sentence_transformers.sentence_transformer import modules
 
-    transformer = models.Transformer(str(path))
-    return [transformer, models.Pooling(transformer.get_word_embedding_dimension(), pooling_mode=settings.pooling)]
+    transformer = modules.Transformer(str(path))
+    return [transformer, modules.Pooling(transformer.get_word_embedding_dimension(), pooling_mode=settings.pooling)]

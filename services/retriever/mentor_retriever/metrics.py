@@ -14,9 +14,7 @@ class RetrieverMetrics:
     """Queries by endpoint (REST and gRPC alike), search time, what waits, what was refused, the corpus's size."""
 
     def __init__(self, registry: CollectorRegistry, admission: Admission) -> None:
-        self.queries = Counter(
-            "mentor_retriever_queries_total", "Queries answered.", ("endpoint",), registry=registry
-        )
+        self.queries = Counter("mentor_retriever_queries_total", "Queries answered.", ("endpoint",), registry=registry)
         for endpoint in ENDPOINTS:
             self.queries.labels(endpoint)
         self.seconds = Histogram(
@@ -25,9 +23,7 @@ class RetrieverMetrics:
             buckets=_BUCKETS,
             registry=registry,
         )
-        self.refused = Counter(
-            "mentor_retriever_refused_total", "Requests refused by a full queue.", registry=registry
-        )
+        self.refused = Counter("mentor_retriever_refused_total", "Requests refused by a full queue.", registry=registry)
         self.documents = Gauge("mentor_retriever_documents", "Documents in the corpus.", registry=registry)
         queue = Gauge("mentor_retriever_queue_depth", "Requests waiting.", registry=registry)
         queue.set_function(lambda: admission.waiting)

@@ -25,7 +25,7 @@ def _either(name: str, flashrag: str) -> AliasChoices:
 
 
 class RetrieverSettings(ServiceSettings):
-    """``retrieval_method`` is ``bm25``, or the family of a dense encoder (``e5``, ``bge``, ... decides its prefixes)."""
+    """``retrieval_method`` is ``bm25`` or the family of a dense encoder (``e5``, ``bge`` decide its prefixes)."""
 
     model_config = SettingsConfigDict(env_prefix="MENTOR_RETRIEVER_")
 

@@ -8,6 +8,7 @@ result's socket spoils its own call and no other's.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import gc
 import inspect
@@ -180,7 +181,5 @@ def _message(error: BaseException) -> str:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(Exception):
             stream.flush()
-        except Exception:
-            pass

@@ -33,8 +33,10 @@ MAX_DEPTH = 200
 MAX_REPR = 1000
 _HUGE_BITS = 13000
 _MARKS = frozenset(
-    "__float__ __int__ __complex__ __bytes__ __set__ __dict__ __decimal__ __fraction__ "
-    "__datetime__ __dataclass__ __ndarray__ __repr__".split()
+    (
+        *("__float__", "__int__", "__complex__", "__bytes__", "__set__", "__dict__"),
+        *("__decimal__", "__fraction__", "__datetime__", "__dataclass__", "__ndarray__", "__repr__"),
+    )
 )
 
 
@@ -96,7 +98,8 @@ def _numpy(value: Any, depth: int) -> Any:
 
 def _builtin_subclass(value: Any, depth: int) -> Any:
     """Enums, named tuples, defaultdicts: the value of the built-in type they extend."""
-    for base in (bool, int, float, str, dict, list, tuple):
+    bases: tuple[Any, ...] = (bool, int, float, str, dict, list, tuple)
+    for base in bases:
         if isinstance(value, base):
             return _plain(base(value), depth + 1)
     return _described(value)

@@ -18,9 +18,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from mentor.errors import InfrastructureError, OverloadedError, UserError
+from mentor.serving.admission import Admission
 from mentor.tools.spec import ToolSpec
 from mentor.tools.validation import argument_error
-from mentor.serving.admission import Admission
 from mentor_sandbox.execution import Execution
 from mentor_sandbox.metrics import SandboxMetrics
 from mentor_sandbox.pool import Pool, kind_for

@@ -55,7 +55,8 @@ class Execution:
                 try:
                     said = await self._converse(ours, json.dumps(full).encode(), timeout_s, call, ended, directory)
                 except _NeverBegan as failure:
-                    log.error("call did not begin", reason=str(failure), output=err.read(4000).decode("utf-8", "replace"))
+                    output = os.pread(err.fileno(), 4000, 0).decode("utf-8", "replace")
+                    log.error("call did not begin", reason=str(failure), output=output)
                     raise
             finally:
                 await scratch.remove(directory)

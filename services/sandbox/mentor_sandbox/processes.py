@@ -32,11 +32,14 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-_CORE = "bisect collections dataclasses datetime decimal fractions functools heapq itertools json math operator random re statistics string typing"
+_CORE = (
+    *("bisect", "collections", "dataclasses", "datetime", "decimal", "fractions", "functools", "heapq"),
+    *("itertools", "json", "math", "operator", "random", "re", "statistics", "string", "typing"),
+)
 KINDS: dict[str, tuple[str, ...]] = {
-    "core": tuple(_CORE.split()),
-    "scientific": (*_CORE.split(), "numpy", "sympy"),
-    "web": (*_CORE.split(), "requests"),
+    "core": _CORE,
+    "scientific": (*_CORE, "numpy", "sympy"),
+    "web": (*_CORE, "requests"),
 }
 _SYSTEM_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")

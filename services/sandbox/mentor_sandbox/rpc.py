@@ -77,7 +77,7 @@ def _arguments(text: str) -> dict[str, Any]:
 
 def _message(result: CallResult) -> pb.CallResult:
     return pb.CallResult(
-        status=pb.CallStatus.Value(f"CALL_STATUS_{result.status.name}"),
+        status=f"CALL_STATUS_{result.status.name}",
         value_json=result.value_json,
         stdout=result.stdout,
         stderr=result.stderr,

@@ -30,16 +30,16 @@ class SandboxSettings(ServiceSettings):
 
     default_timeout_s: float = Field(default=5.0, gt=0)
     max_timeout_s: float = Field(default=300.0, gt=0)
-    startup_timeout_s: float = Field(default=15.0, gt=0, description="how long a fork may take before it counts as lost")
+    startup_timeout_s: float = Field(default=15.0, gt=0, description="how long a call may take to begin")
     memory_mb: int = Field(default=512, ge=16, description="beyond what the warm process has")
-    file_mb: int = Field(default=16, ge=1, description="largest file, and most output, before the call is refused more")
+    file_mb: int = Field(default=16, ge=1, description="largest file, and most output on one stream")
     output_kb: int = Field(default=1024, ge=1, description="how much of each output stream is returned")
     result_mb: int = Field(default=8, ge=1)
     scratch_mb: int = Field(default=64, ge=1, description="what a call may keep in its scratch directory")
     open_files: int = Field(default=64, ge=16)
 
     zygotes: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2), ge=1, description="per kind")
-    warm: tuple[str, ...] = Field(default=("core",), description="kinds of zygote started at once: core, scientific, web")
+    warm: tuple[str, ...] = Field(default=("core",), description="kinds started at once: core, scientific, web")
     scratch_root: Path | None = Field(default=None, description="where scratch directories lie; default: the system's")
     tools_path: Path | None = Field(default=None, description="Python file of further registered tools")
 

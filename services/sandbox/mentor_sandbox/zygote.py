@@ -6,6 +6,7 @@ reaper of everything a call leaves behind. When its server goes away it kills ev
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -129,10 +130,8 @@ def children() -> list[int]:
 def kill_group(pid: int) -> None:
     """SIGKILL to a process and to its group (which it may not have made yet)."""
     for send in (os.killpg, os.kill):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             send(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def main(arguments: list[str]) -> None:

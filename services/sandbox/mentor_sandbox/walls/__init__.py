@@ -5,8 +5,8 @@ Landlock ports), processes it can start (none), CPU, memory, files and their siz
 none kept), what it inherits (no descriptor, no environment), and what it leaves behind (its scratch is removed, its
 process group and every orphan is killed).
 
-Not covered: the existence and size of files (Landlock does not hide ``stat``), side channels of shared hardware, bugs of
-the kernel. For those put the whole service into a locked-down container, or under another kernel (gVisor).
+Not covered: the existence and size of files (Landlock does not hide ``stat``), side channels of shared hardware, bugs
+of the kernel. For those put the whole service into a locked-down container, or under another kernel (gVisor).
 """
 
 from __future__ import annotations

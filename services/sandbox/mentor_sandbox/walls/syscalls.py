@@ -137,8 +137,20 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
 
 NAMED = frozenset(
     {
-        "fork", "vfork", "clone", "clone3", "kill", "tgkill", "prlimit64", "prctl",
-        "setsid", "setpgid", "seccomp", "socket", "sched_setaffinity", "capset",
+        "fork",
+        "vfork",
+        "clone",
+        "clone3",
+        "kill",
+        "tgkill",
+        "prlimit64",
+        "prctl",
+        "setsid",
+        "setpgid",
+        "seccomp",
+        "socket",
+        "sched_setaffinity",
+        "capset",
     }
 )
 DENIED = tuple(name for name in NUMBERS if name not in NAMED)
