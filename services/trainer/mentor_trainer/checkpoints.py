@@ -1,0 +1,73 @@
+"""Checkpoints of a run: which are whole, and which is the latest. Knows nothing of verl but its folder names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from mentor.data import write_text
+from mentor.errors import UserError
+from mentor.trajectory import Frozen
+
+MANIFEST = "manifest.json"
+_PREFIX = "global_step_"
+_HF = Path("actor") / "huggingface"
+
+
+class Checkpoint(Frozen):
+    """A whole checkpoint. ``hf_model`` is its model in Hugging Face format."""
+
+    path: Path
+    step: int
+
+    @property
+    def hf_model(self) -> Path:
+        """The folder that ``from_pretrained`` reads."""
+        return self.path / _HF
+
+
+def commit(folder: Path, step: int) -> None:
+    """Declare a checkpoint whole: list its files with their sizes, last of all and atomically."""
+    files = {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
+    files.pop(MANIFEST, None)
+    write_text(folder / MANIFEST, json.dumps({"step": step, "files": files}, indent=1))
+
+
+def read(folder: Path) -> Checkpoint | None:
+    """The checkpoint in ``folder``, or None if it is not whole: no manifest, or a file missing or cut short."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return None
+    try:
+        content = json.loads(manifest.read_text())
+        whole = all((folder / name).stat().st_size == size for name, size in content["files"].items())
+    except (OSError, ValueError, KeyError):
+        return None
+    return Checkpoint(path=folder, step=content["step"]) if whole else None
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The whole checkpoint with the highest step under ``folder``."""
+    found = (read(candidate) for candidate in folder.glob(f"{_PREFIX}*"))
+    return max((c for c in found if c is not None), key=lambda c: c.step, default=None)
+
+
+def export_model(checkpoint: Checkpoint, target: Path) -> None:
+    """Copy the Hugging Face model to ``target``, replacing what is there only once the copy is whole.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    staging, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(checkpoint.hf_model, staging)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        staging.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise UserError(f"cannot write the model to {target}: {error}", field="output_dir") from error

@@ -1,0 +1,263 @@
+"""The spec of one training run: every setting, its default (the paper's, Table 5) and what is allowed.
+
+A spec is a YAML file or a JSON body. The environment variables of the published scripts (``TRAIN_BATCH_SIZE`` ...) override
+the file's fields; see ``ENVIRONMENT``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from mentor.errors import UserError
+from mentor.grading import JUDGES
+from mentor.trajectory import Frozen
+from pydantic import Field, ValidationError, model_validator
+
+JudgeName = Literal["math", "qa_em", "qa_sub_em"]
+assert set(JudgeName.__args__) == set(JUDGES)  # type: ignore[attr-defined]
+
+
+class DataFields(Frozen):
+    """What is learnt from."""
+
+    train_files: tuple[str, ...]
+    """Questions with references: MENTOR/ReCall parquet or JSON lines."""
+    val_files: tuple[str, ...] = ()
+    trajectory_files: tuple[str, ...] = ()
+    """The teacher's whole trajectories (JSON lines), which SFT learns from."""
+    train_max_samples: int = Field(default=-1, ge=-1)
+    val_max_samples: int = Field(default=-1, ge=-1)
+    shuffle: bool = True
+
+
+class AlgorithmFields(Frozen):
+    """What is optimised. ``norm_by_std`` divides advantages by the group's deviation, as GRPO does (Dr. GRPO does not)."""
+
+    algorithm: Literal["grpo", "sft"] = "grpo"
+    reward: str = "flexible"
+    """A preset's name or the path of a YAML file."""
+    judge: JudgeName = "math"
+    lr: float = Field(default=1e-6, gt=0)
+    lr_warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    grad_clip: float = Field(default=1.0, gt=0)
+    train_batch_size: int = Field(default=16, ge=1)
+    mini_batch_size: int = Field(default=8, ge=1)
+    ppo_epochs: int = Field(default=1, ge=1)
+    use_kl: bool = True
+    kl_coef: float = Field(default=0.001, ge=0)
+    clip_ratio: float = Field(default=0.2, gt=0, lt=1)
+    clip_ratio_high: float | None = Field(default=None, gt=0, lt=1)
+    entropy_coef: float = Field(default=0.0, ge=0)
+    loss_aggregation: Literal["seq-mean-token-mean", "token-mean", "seq-mean-token-sum-norm"] = "seq-mean-token-mean"
+    """Eq. 3 of the paper is a mean per trajectory; the published code averages over tokens (``token-mean``)."""
+    norm_by_std: bool = True
+    lora_rank: int = Field(default=0, ge=0)
+    gradient_checkpointing: bool = True
+
+
+class RolloutFields(Frozen):
+    """How the student is sampled."""
+
+    rollouts: int = Field(default=10, ge=1)
+    temperature: float = Field(default=0.7, gt=0, le=10)
+    """Paper: 0.7 for Qwen2.5, 0.6 for Qwen3."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    val_rollouts: int = Field(default=1, ge=1)
+    val_temperature: float = Field(default=0.0, ge=0, le=10)
+    max_turns: int = Field(default=5, ge=1)
+    max_prompt_length: int = Field(default=4096, ge=1)
+    max_response_length: int = Field(default=8192, ge=1)
+    max_sequence_length: int = Field(default=32768, ge=2)
+    max_turn_tokens: int | None = Field(default=None, ge=1)
+    max_consecutive_invalid: int | None = Field(default=3, ge=1)
+    chat_format: str = "auto"
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    system_prompt: str | None = None
+    tools: tuple[str, ...] | None = None
+    """Tools offered where a question names none; None offers the 12 math tools."""
+
+
+class ScheduleFields(Frozen):
+    """How long, and what is kept. A frequency of -1 switches saving or validation off; the last step is always saved."""
+
+    total_epochs: int = Field(default=2, ge=1)
+    total_steps: int | None = Field(default=None, ge=1)
+    save_freq: int = Field(default=20, ge=-1)
+    test_freq: int = Field(default=-1, ge=-1)
+    val_before_train: bool = False
+    max_checkpoints: int = Field(default=2, ge=1)
+    save_rollouts: bool = True
+    resume: bool = True
+    seed: int = Field(default=0, ge=0)
+
+
+class ResourceFields(Frozen):
+    """Where it runs. ``micro_batch_size`` is per device; on GPUs batches are packed to ``max_tokens_per_gpu`` instead."""
+
+    device: Literal["cpu", "cuda"] = "cuda"
+    backend: Literal["local", "vllm", "sglang"] | None = None
+    """Rollout engine; None is ``vllm`` on GPUs and ``local`` on the CPU."""
+    n_gpus_per_node: int = Field(default=8, ge=1)
+    nnodes: int = Field(default=1, ge=1)
+    tensor_parallel: int = Field(default=2, ge=1)
+    gpu_memory_utilization: float = Field(default=0.8, gt=0, lt=1)
+    micro_batch_size: int = Field(default=32, ge=1)
+    max_tokens_per_gpu: int = Field(default=32768, ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of a CPU run; None takes all cores."""
+    ray_address: str | None = None
+    """URL of a Ray cluster's job server; None runs a private Ray on this machine."""
+
+
+class ServiceFields(Frozen):
+    """The services a run needs, and its patience with them."""
+
+    sandbox_url: str | None = None
+    retriever_url: str | None = None
+    turn_timeout_s: float = Field(default=600.0, gt=0)
+    trajectory_timeout_s: float = Field(default=1800.0, gt=0)
+    infrastructure_wait_s: float = Field(default=60.0, ge=0)
+    max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
+    loggers: tuple[Literal["console", "file", "tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+
+
+class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, ResourceFields, ServiceFields):
+    """One training run."""
+
+    name: str = Field(default="train", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    model: str
+    """Folder of the student in Hugging Face format."""
+    output_dir: str = "runs/train"
+    overrides: tuple[str, ...] = ()
+    """Further hydra overrides, handed to verl as they are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            names = ("train_files", "val_files", "trajectory_files", "overrides", "loggers")
+            data = {k: [v] if k in names and isinstance(v, str) else v for k, v in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for field, allowed, holds in self._conditions():
+            if not holds:
+                raise ValueError(f"{field}: {getattr(self, field)!r} is not possible here (allowed: {allowed})")
+        return self
+
+    def _conditions(self) -> list[tuple[str, str, bool]]:
+        """Field, what is allowed, and whether it holds: for settings that depend on one another."""
+        grpo, cpu, batch = self.algorithm == "grpo", self.device == "cpu", self.train_batch_size
+        room = self.max_prompt_length + self.max_response_length
+        return [
+            ("train_files", "at least one file", bool(self.train_files)),
+            ("trajectory_files", "at least one file, for SFT", grpo or bool(self.trajectory_files)),
+            ("rollouts", "2 or more: a group of one has no advantage", not grpo or self.rollouts >= 2),
+            ("mini_batch_size", f"a divisor of train_batch_size {batch}", batch % self.mini_batch_size == 0),
+            ("max_response_length", f"at most {self.max_sequence_length} with the prompt", room <= self.max_sequence_length),
+            ("n_gpus_per_node", "1 on a CPU", not cpu or self.n_gpus_per_node == 1),
+            ("nnodes", "1 on a CPU", not cpu or self.nnodes == 1),
+            ("tensor_parallel", "1 on a CPU", not cpu or self.tensor_parallel == 1),
+            (
+                "tensor_parallel",
+                f"a divisor of n_gpus_per_node x nnodes = {self.n_gpus_per_node * self.nnodes}",
+                (self.n_gpus_per_node * self.nnodes) % self.tensor_parallel == 0,
+            ),
+            ("backend", "local on a CPU, vllm or sglang on GPUs", (self.rollout_backend == "local") == cpu),
+            ("lora_rank", "0 on a CPU with grpo", not (cpu and grpo) or self.lora_rank == 0),
+            ("test_freq", "-1 without val_files", self.test_freq <= 0 or bool(self.val_files)),
+            ("val_before_train", "false without val_files", not self.val_before_train or bool(self.val_files)),
+        ]
+
+    @property
+    def rollout_backend(self) -> str:
+        """The rollout engine in use."""
+        return self.backend or ("local" if self.device == "cpu" else "vllm")
+
+    @property
+    def cpu_threads(self) -> int:
+        """Threads of a forward pass on the CPU."""
+        return self.threads or os.cpu_count() or 1
+
+
+ENVIRONMENT: dict[str, str] = {
+    "TRAIN_BATCH_SIZE": "train_batch_size",
+    "PPO_MINI_BATCH_SIZE": "mini_batch_size",
+    "MAX_PROMPT_LENGTH": "max_prompt_length",
+    "MAX_RESPONSE_LENGTH": "max_response_length",
+    "MAX_NUM_BATCHED_TOKENS": "max_tokens_per_gpu",
+    "ROLLOUT_N": "rollouts",
+    "ROLLOUT_TP": "tensor_parallel",
+    "ROLLOUT_GPU_UTIL": "gpu_memory_utilization",
+    "MAX_TURNS": "max_turns",
+    "SAVE_FREQ": "save_freq",
+    "TEST_FREQ": "test_freq",
+    "TOTAL_EPOCHS": "total_epochs",
+    "SEARCH_URL": "retriever_url",
+    "SANDBOX_URL": "sandbox_url",
+    "SAVE_BASE_DIR": "output_dir",
+    "TRAIN_FILES": "train_files",
+    "TEST_FILES": "val_files",
+    "LR": "lr",
+    "USE_KL": "use_kl",
+    "KL_LOSS_COEF": "kl_coef",
+    "CLIP_RATIO": "clip_ratio",
+    "NNODES": "nnodes",
+    "N_GPUS_PER_NODE": "n_gpus_per_node",
+}
+"""The published scripts' variables and the fields they set. ``WANDB_API_KEY`` adds the logger ``wandb``."""
+
+
+def make_spec(values: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> TrainSpec:
+    """A spec from plain values, the published environment variables laid over them.
+
+    Raises:
+        UserError: a field is unknown, malformed or contradicts another; it names the field and what is allowed.
+    """
+    environment = environment or {}
+    merged = dict(values) | {field: environment[name] for name, field in ENVIRONMENT.items() if environment.get(name)}
+    for name in ("train_files", "val_files"):
+        if isinstance(merged.get(name), str):
+            merged[name] = [part for part in merged[name].strip("[]").split(",") if part]
+    if environment.get("WANDB_API_KEY"):
+        merged["loggers"] = [*dict.fromkeys([*merged.get("loggers", ("tensorboard",)), "wandb"])]
+    try:
+        return TrainSpec.model_validate(merged)
+    except ValidationError as error:
+        raise _user_error(error) from error
+
+
+def load_spec(path: str | Path, environment: Mapping[str, str] | None = None, **changes: Any) -> TrainSpec:
+    """A spec from a YAML file. ``changes`` replace fields. Relative paths in it are relative to where one stands.
+
+    Raises:
+        UserError: the file cannot be read, is not a mapping, or ``make_spec`` refuses it.
+    """
+    file = Path(path)
+    try:
+        values = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}", field="spec", allowed="a YAML file") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is not YAML: {str(error).splitlines()[0]}", field="spec") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} is not a mapping of settings", field="spec", allowed="field: value lines")
+    return make_spec({**values, **{k: v for k, v in changes.items() if v is not None}}, environment)
+
+
+def _user_error(error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return UserError(f"unknown setting {field!r}", field=field, allowed=", ".join(TrainSpec.model_fields))
+    if not field:
+        field = message.split(":", 1)[0]
+        return UserError(message, field=field)
+    return UserError(f"{field}: {message}, not {first['input']!r}", field=field)

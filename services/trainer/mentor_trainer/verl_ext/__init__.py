@@ -1,0 +1,8 @@
+"""Everything specific to verl, and nothing else: registrations, two patches for the CPU, and the classes verl loads.
+
+``plugin`` is the module that every verl process imports (``VERL_USE_EXTERNAL_MODULES``); ``entry`` starts a run.
+``PINNED_VERL`` is the one version that the contract tests cover.
+"""
+
+PINNED_VERL = "0.9.1"
+PLUGIN_MODULE = "mentor_trainer.verl_ext.plugin"

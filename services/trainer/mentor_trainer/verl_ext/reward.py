@@ -1,0 +1,70 @@
+"""The reward manager: scores the structured trajectory, never the decoded text.
+
+verl's own managers hand a reward function the response as text, tool output and all, with the role markers stripped: a
+result of a tool could earn the reward of an answer. This one reads the trace that the agent loop left beside the tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from mentor.grading import make_judge
+from mentor.rewards import RewardResult, load_preset, score
+from mentor.trajectory import Question, Termination, Trajectory
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from mentor_trainer.verl_ext.runtime import runtime_of
+
+TRACE = "trajectory"
+
+
+class MentorRewardManager(RewardManagerBase):
+    """Total reward of one trajectory, and its components as extra information that verl logs and keeps.
+
+    Judging has its own deadline (``mentor.grading`` runs it in worker processes that are killed at theirs), which verl
+    does not put around a reward.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        tokenizer: Any,
+        compute_score: Any = None,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+    ) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        runtime = runtime_of(config)
+        self.spec = load_preset(runtime.reward)
+        self.judge = make_judge(runtime.judge)
+
+    async def run_single(self, data: Any) -> dict[str, Any]:
+        item = data[-1:][0].non_tensor_batch
+        question = Question.model_validate_json(str(item["question"]))
+        trajectory = Trajectory.model_validate_json(item["tool_extra_fields"][TRACE])
+        result = await asyncio.to_thread(
+            score, trajectory, question.references, self.spec, self.judge, question.answers
+        )
+        return {"reward_score": result.total, "reward_extra_info": extra_info(trajectory, result)}
+
+
+def extra_info(trajectory: Trajectory, result: RewardResult) -> dict[str, float]:
+    """What is logged of one sample, all numbers. ``acc`` is the name under which verl reports validation accuracy.
+
+    A sample that infrastructure ended carries only ``excluded``: it has no components to average.
+    """
+    if result.excluded:
+        return {"excluded": 1.0}
+    observations = trajectory.observations
+    return {
+        "excluded": 0.0,
+        "total": result.total,
+        "acc": result.components["correctness"],
+        **result.components,
+        "calls": float(len(observations)),
+        "invalid_calls": float(sum(not o.ok for o in observations)),
+        "used_tool": float(bool(trajectory.attempted_names)),
+        "answered": float(trajectory.termination is Termination.ANSWERED and trajectory.answer is not None),
+        "turns": float(len(trajectory.turns)),
+    }

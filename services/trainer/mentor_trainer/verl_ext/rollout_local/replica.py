@@ -1,0 +1,104 @@
+"""The server side: one engine per replica."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+import torch
+from mentor.errors import MentorError
+from mentor.inference.base import SamplingParams
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from verl.workers.rollout.replica import RolloutReplica, TokenOutput
+
+
+def server_name(replica_rank: int) -> str:
+    """Name under which the trainer's side finds the server actor."""
+    return f"mentor_local_server_{replica_rank}"
+
+
+class LocalServer:
+    """A Ray actor around ``LocalEngine``, speaking verl's token-in/token-out interface."""
+
+    def __init__(self, model_path: str, max_batch: int, max_queue: int) -> None:
+        from mentor.inference.local.engine import LocalEngine
+
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        self._engine = LocalEngine(model_path, max_batch=max_batch, max_queue=max_queue, threads=threads)
+        self._version: int | None = None
+
+    async def ready(self) -> bool:
+        """Answers once the model is loaded."""
+        return True
+
+    async def generate(
+        self, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any
+    ) -> TokenOutput:
+        """Continue a prompt; ``stop_reason`` is ``completed`` or ``aborted``, as verl's other servers say."""
+        params = SamplingParams(
+            temperature=float(sampling_params.get("temperature", 1.0)),
+            top_p=float(sampling_params.get("top_p", 1.0)),
+            top_k=int(sampling_params.get("top_k", -1)),
+            max_tokens=int(sampling_params.get("max_tokens") or sampling_params["max_new_tokens"]),
+            seed=sampling_params.get("seed"),
+            stop_token_ids=tuple(sampling_params.get("stop_token_ids") or ()),
+        )
+        generation = await self._engine.generate(prompt_ids, params, request_id=request_id)
+        return TokenOutput(
+            token_ids=list(generation.token_ids),
+            log_probs=list(generation.logprobs or ()),
+            stop_reason="aborted" if generation.finish_reason == "abort" else "completed",
+            extra_fields={"global_steps": self._version},
+        )
+
+    async def load_weights(self, tensors: dict[str, torch.Tensor], version: int | None) -> int:
+        """Take the trainer's weights. ``version`` is the training step they come from."""
+        own = self._engine.model.state_dict()
+        # A tied output layer arrives under the input embedding's name only, or under both.
+        count = await self._engine.load_weights((name, tensor) for name, tensor in tensors.items() if name in own)
+        missing = [name for name in self._parameters() if name not in tensors]
+        if missing:
+            raise MentorError(f"the trainer sent no weights for {missing[0]} and {len(missing) - 1} more")
+        self._version = version
+        return count
+
+    def _parameters(self) -> list[str]:
+        return [name for name, _ in self._engine.model.named_parameters()]
+
+    async def resume_generation(self) -> None:
+        await self._engine.resume()
+
+    async def abort_all_requests(self, reject_request: bool = False) -> None:
+        await self._engine.pause()
+
+    # Memory is not handed back and forth between engine and trainer on a CPU.
+    async def wake_up(self) -> None: ...
+    async def sleep(self) -> None: ...
+    async def clear_kv_cache(self) -> None: ...
+    async def release_kv_cache(self) -> None: ...
+    async def resume_kv_cache(self) -> None: ...
+    async def start_profile(self, **_: Any) -> None: ...
+    async def stop_profile(self) -> None: ...
+
+
+class LocalReplica(RolloutReplica):
+    """Starts the server on the trainer's node."""
+
+    async def launch_servers(self) -> None:
+        node = ray.get_runtime_context().get_node_id()
+        path = self.model_config.path if hasattr(self.model_config, "path") else self.model_config["path"]
+        server = (
+            ray.remote(LocalServer)
+            .options(
+                name=server_name(self.replica_rank),
+                num_cpus=0,
+                max_concurrency=self.max_concurrency,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=True),
+            )
+            .remote(path, self.config.max_num_seqs, self.max_concurrency)
+        )
+        await server.ready.remote()
+        self.servers = [server]
+        self._server_handle = server
+        self._server_address = server_name(self.replica_rank)

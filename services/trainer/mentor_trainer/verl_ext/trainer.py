@@ -1,0 +1,82 @@
+"""verl's synchronous trainer with three additions: our metrics, a bound on lost samples, and a stop that checkpoints.
+
+Registered under its own name through ``register_trainer``; everything it overrides is a hook, or calls its parent first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+from mentor.errors import InfrastructureError
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from mentor_trainer.verl_ext.metrics import rollout_metrics
+from mentor_trainer.verl_ext.reward import TRACE
+from mentor_trainer.verl_ext.runtime import runtime_of
+
+NAME = "mentor"
+_POLL_SECONDS = 0.1
+
+
+@register_trainer(NAME)
+class MentorTrainer(PPOTrainerSync):
+    """Synchronous GRPO. ``trainer_mode`` answers ``sync``, which verl asks for to tell its own modes apart."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.runtime = runtime_of(config)
+
+    @property
+    def trainer_mode(self) -> str:
+        return "sync"
+
+    @trainer_mode.setter
+    def trainer_mode(self, _: str) -> None:
+        return None
+
+    def _build_replay_buffer(self) -> Any:
+        """verl looks for finished rollouts every two seconds, longer than a small model needs for all of them."""
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = _POLL_SECONDS
+        return buffer
+
+    def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The first thing verl does with a sampled batch, before any model runs on it."""
+        rows = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        fields: list[Mapping[str, Any]] = list(rows["extra_fields"])
+        infos = [dict(field.get("reward_extra_info", {})) for field in fields]
+        metrics.update(rollout_metrics(infos))
+        self._refuse_outage(fields, infos)
+        if self.runtime.rollouts_dir:
+            _dump(Path(self.runtime.rollouts_dir) / f"step_{self.global_steps}.jsonl", fields, infos)
+        return super()._balance_batch(batch, metrics, *args, **kwargs)
+
+    def _refuse_outage(self, fields: Sequence[Mapping[str, Any]], infos: Sequence[Mapping[str, Any]]) -> None:
+        lost = [f for f, info in zip(fields, infos, strict=True) if info.get("excluded")]
+        if len(lost) > self.runtime.max_failed_fraction * len(fields):
+            reason = json.loads(lost[0][TRACE]).get("error") or "unknown"
+            raise InfrastructureError(
+                f"step {self.global_steps}: {len(lost)} of {len(fields)} rollouts were lost to infrastructure: {reason}"
+            )
+
+    def on_step_end(self) -> None:
+        """After weights reached the rollout servers: stop here if asked to, with a checkpoint to go on from."""
+        super().on_step_end()
+        if self.runtime.stop_file and Path(self.runtime.stop_file).exists():
+            every = self.config.trainer.save_freq
+            last = self.global_steps >= self.total_training_steps
+            if not (every > 0 and (last or self.global_steps % every == 0)):
+                self._save_checkpoint()
+            self.total_training_steps = self.global_steps  # verl's loop ends once its step passes the total
+
+
+def _dump(path: Path, fields: Sequence[Mapping[str, Any]], infos: Sequence[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lines:
+        for field, info in zip(fields, infos, strict=True):
+            lines.write(json.dumps({"trajectory": json.loads(field[TRACE]), "reward": info}) + "\n")
