@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from examples.tiny.world import SPECS, Executed, Problem, Step, call_tool, run, short
+from examples.tiny.tools import observe
+from examples.tiny.world import SPECS, Executed, Problem, Step, run, short
 from mentor.chat.hermes import parse_tool_calls
-from mentor.tools.render import render_error
 
 Habit = Literal["good", "guess", "wrong_tool", "stop_early", "invalid"]
 END = "<|im_end|>"
@@ -145,25 +145,9 @@ def _invalid_call(rng: random.Random, problem: Problem) -> list[Segment]:
         written = call_text("search" if problem.place else "calculate", step.arguments)
     else:
         written = call_text(step.tool, {"x": next(iter(step.arguments.values()))})
-    return [Segment(written + END, True), Segment(response_text(failure(written) or ""), False)]
+    return [Segment(written + END, True), Segment(response_text(_observed(written)), False)]
 
 
-def failure(turn: str) -> str | None:
-    """Error text of the call in a turn, None if it can be run."""
-    call = parse_tool_calls(turn)[1][0]
-    if call.error is not None:
-        return render_error("malformed_call", call.name, call.error.partition(": ")[2])
-    if call.name not in SPECS:
-        return render_error("unknown_tool", call.name)
-    schema = SPECS[call.name].parameters
-    for name in schema["required"]:
-        if name not in call.arguments:
-            return render_error("invalid_arguments", call.name, f"missing {name!r}")
-    extra = [name for name in call.arguments if name not in schema["properties"]]
-    if extra:
-        return render_error("invalid_arguments", call.name, f"unexpected {extra[0]!r}")
-    try:
-        call_tool(call.name, call.arguments)
-    except (ArithmeticError, TypeError, ValueError) as error:
-        return render_error("tool_error", call.name, f"{type(error).__name__}: {error}")
-    return None
+def _observed(turn: str) -> str:
+    """What comes back for the first call of a turn."""
+    return observe(parse_tool_calls(turn)[1][0]).content

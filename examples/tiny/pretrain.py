@@ -17,6 +17,7 @@ from examples.tiny.world import ALL_NAMES, COMBINATION_KINDS, RL_KINDS, SEARCH_K
 
 KINDS = RL_KINDS + COMBINATION_KINDS + SEARCH_KINDS
 IGNORED = -100
+CHUNKS = 2
 Habits = Callable[[str], Mixture]
 
 
@@ -128,25 +129,27 @@ def examples(encoder: Encoder, habits: Habits, seed: int) -> Iterator[tuple[list
         yield encoder.example(encoder.prompt(problem, tools), dialogue(rng, problem, habits(problem.kind)))
 
 
-def batches(encoder: Encoder, habits: Habits, schedule: Schedule, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Padded batches of ids and labels, shape [rows, longest]; each pool of batches is sorted by length to pad little."""
+Rows = list[tuple[list[int], list[int]]]
+Chunk = tuple[torch.Tensor, torch.Tensor]
+
+
+def batches(encoder: Encoder, habits: Habits, schedule: Schedule, seed: int) -> Iterator[list[Chunk]]:
+    """Batches as padded chunks of ids and labels, shape [rows, longest].
+
+    A batch is drawn at random and only then sorted into chunks of like length: batches of one length each would be
+    batches of one problem kind each, and the model would forget between them.
+    """
     rng = random.Random(seed + 1)
-    source, pool_size = examples(encoder, habits, seed), 8
-    step = 0
-    while step < schedule.steps:
+    source = examples(encoder, habits, seed)
+    for step in range(schedule.steps):
         share = schedule.drill_share(step)
-        rows = [
-            drill(rng, encoder) if rng.random() < share else next(source) for _ in range(schedule.batch * pool_size)
-        ]
+        rows = [drill(rng, encoder) if rng.random() < share else next(source) for _ in range(schedule.batch)]
         rows.sort(key=lambda row: len(row[0]))
-        chunks = [rows[i : i + schedule.batch] for i in range(0, len(rows), schedule.batch)]
-        rng.shuffle(chunks)
-        for chunk in chunks[: schedule.steps - step]:
-            yield _pad(chunk)
-            step += 1
+        size = -(-schedule.batch // CHUNKS)
+        yield [_pad(rows[start : start + size]) for start in range(0, schedule.batch, size)]
 
 
-def _pad(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
+def _pad(rows: Rows) -> Chunk:
     longest = max(len(ids) for ids, _ in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     labels = torch.full((len(rows), longest), IGNORED)
@@ -157,14 +160,14 @@ def _pad(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.T
 
 
 def loss_of(model: Qwen2ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the learned tokens; logits are computed for those positions only.
+    """Summed cross-entropy of the learned tokens; logits are computed for those positions only.
 
     Rows are padded on the right, so the causal mask alone keeps padding out of every learned position.
     """
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
     chosen = wanted != IGNORED
-    return cross_entropy(model.lm_head(hidden[chosen]).float(), wanted[chosen])
+    return cross_entropy(model.lm_head(hidden[chosen]).float(), wanted[chosen], reduction="sum")
 
 
 def optimizers(model: Qwen2ForCausalLM, muon: bool = True) -> list[torch.optim.Optimizer]:
@@ -200,17 +203,21 @@ def train(
     model.train()
     steppers = optimizers(model, muon)
     started, recent = time.monotonic(), []
-    for step, (ids, labels) in enumerate(batches(encoder, habits, schedule, seed)):
+    for step, chunks in enumerate(batches(encoder, habits, schedule, seed)):
         for stepper in steppers:
             for group in stepper.param_groups:
                 group["lr"] = schedule.rate(step)
-        loss = loss_of(model, ids, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        learned = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in chunks)
+        total = 0.0
+        for ids, labels in chunks:
+            loss = loss_of(model, ids, labels) / learned
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in steppers:
             stepper.step()
         model.zero_grad(set_to_none=True)
-        recent = [*recent[-49:], loss.item()]
+        recent = [*recent[-49:], total]
         report(step, recent[-1], time.monotonic() - started)
     model.eval()
     return sum(recent) / len(recent)
