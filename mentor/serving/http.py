@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from mentor import __version__
 from mentor.errors import MentorError, OverloadedError
 from mentor.serving.middleware import AuthMiddleware, RequestMiddleware, SizeLimitMiddleware
+from mentor.serving.responses import AsciiJSONResponse
 from mentor.serving.service import Service
 
 _CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -59,7 +60,7 @@ async def _typed_error(request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
-    return JSONResponse(error.to_body(), status_code=error.http_status, headers=headers)
+    return AsciiJSONResponse(error.to_body(), status_code=error.http_status, headers=headers)
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -77,4 +78,4 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 def _body(status: int, code: str, message: str, field: str | None, headers: Any = None) -> JSONResponse:
     content = {"error": {"code": code, "message": message, "field": field, "allowed": None}, "detail": message}
-    return JSONResponse(content, status_code=status, headers=headers)
+    return AsciiJSONResponse(content, status_code=status, headers=headers)

@@ -66,7 +66,7 @@ class Corpus:
 
     def _check(self, number: int, line: bytes) -> None:
         try:
-            _document(json.loads(line))
+            _document(json.loads(line))["contents"].encode("utf-8")
         except (ValueError, TypeError, KeyError) as error:
             reason = error.args[0] if isinstance(error, KeyError) else error
             raise UserError(f"{self.path}:{number}: {reason}", field="corpus_path") from None

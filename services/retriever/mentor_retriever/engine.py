@@ -112,6 +112,8 @@ class Retriever:
         for query in queries:
             if not query.strip():
                 raise UserError(EMPTY_QUERY, field="query")
+            if any("\ud800" <= character <= "\udfff" for character in query):
+                raise UserError("a query must be valid Unicode (it holds a lone surrogate)", field="query")
             if len(query) > settings.max_query_chars:
                 message = f"a query has at most {settings.max_query_chars} characters, got {len(query)}"
                 raise UserError(message, field="query")

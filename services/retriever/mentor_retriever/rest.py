@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from mentor.serving.responses import AsciiJSONResponse
 from mentor_retriever.engine import Hit, Retriever
 
 
@@ -58,35 +58,35 @@ def create_router(retriever: Retriever) -> APIRouter:
     router = APIRouter(tags=["retriever"])
 
     @router.post("/search")
-    async def search(body: SearchBody) -> JSONResponse:
+    async def search(body: SearchBody) -> AsciiJSONResponse:
         """``[doc]``, with scores ``[[doc], [score]]``."""
         (hits,) = await retriever.search([body.query], body.top_n, "search")
-        return JSONResponse(_published(hits, body.return_score))
+        return AsciiJSONResponse(_published(hits, body.return_score))
 
     @router.post("/batch_search")
-    async def batch_search(body: BatchSearchBody) -> JSONResponse:
+    async def batch_search(body: BatchSearchBody) -> AsciiJSONResponse:
         """``[[doc]]``, with scores ``[[[doc], [score]]]``."""
         answers = await retriever.search(body.query, body.top_n, "batch_search")
-        return JSONResponse([_published(hits, body.return_score) for hits in answers])
+        return AsciiJSONResponse([_published(hits, body.return_score) for hits in answers])
 
     @router.post("/retrieve")
-    async def retrieve(body: RetrieveBody) -> JSONResponse:
+    async def retrieve(body: RetrieveBody) -> AsciiJSONResponse:
         """``{"result": [[doc]]}``, with scores ``{"result": [[{"document", "score"}]]}``."""
         answers = await retriever.search(body.queries, body.topk, "retrieve")
         shape = _scored if body.return_scores else _documents
-        return JSONResponse({"result": [shape(hits) for hits in answers]})
+        return AsciiJSONResponse({"result": [shape(hits) for hits in answers]})
 
     @router.post("/v1/search")
-    async def search_twin(body: SearchTwin) -> JSONResponse:
+    async def search_twin(body: SearchTwin) -> AsciiJSONResponse:
         """``{"hits": [{"document", "score"}]}``."""
         (hits,) = await retriever.search([body.query], body.top_n, "search")
-        return JSONResponse({"hits": _scored(hits)})
+        return AsciiJSONResponse({"hits": _scored(hits)})
 
     @router.post("/v1/batch_search")
-    async def batch_search_twin(body: BatchSearchTwin) -> JSONResponse:
+    async def batch_search_twin(body: BatchSearchTwin) -> AsciiJSONResponse:
         """``{"results": [{"hits": [{"document", "score"}]}]}``."""
         answers = await retriever.search(body.queries, body.top_n, "batch_search")
-        return JSONResponse({"results": [{"hits": _scored(hits)} for hits in answers]})
+        return AsciiJSONResponse({"results": [{"hits": _scored(hits)} for hits in answers]})
 
     return router
 

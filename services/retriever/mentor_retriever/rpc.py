@@ -36,7 +36,5 @@ class RetrieverServicer(RetrieverServiceServicer):
 
 def _hit(hit: Hit) -> pb.Hit:
     extra = {key: value for key, value in hit.document.items() if key not in ("id", "contents")}
-    document = pb.Document(
-        id=hit.document["id"], contents=hit.document["contents"], extra_json=json.dumps(extra, ensure_ascii=False)
-    )
+    document = pb.Document(id=hit.document["id"], contents=hit.document["contents"], extra_json=json.dumps(extra))
     return pb.Hit(document=document, score=hit.score)

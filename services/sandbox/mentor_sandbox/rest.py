@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from mentor.serving.responses import AsciiJSONResponse
 from mentor_sandbox.engine import Sandbox
 from mentor_sandbox.results import Call, CallResult
 
@@ -97,29 +99,31 @@ def create_router(sandbox: Sandbox) -> APIRouter:
     """The sandbox's routes."""
     router = APIRouter(tags=["sandbox"])
 
-    @router.post("/execute")
-    async def execute(body: ExecuteBody) -> ExecuteAnswer:
+    @router.post("/execute", response_model=ExecuteAnswer)
+    async def execute(body: ExecuteBody) -> AsciiJSONResponse:
         """Evaluate ``call`` after ``env``. A failing tool is a 200 with ``error``."""
         result = await sandbox.call(Call(source=body.env, expression=body.call, timeout_s=body.timeout))
-        return ExecuteAnswer(
-            output=result.stdout,
-            result=None if result.value_json is None else json.loads(result.value_json),
-            error=result.error,
-            status=result.status.value,
-            error_type=result.error_type or None,
-            duration_ms=result.duration_ms,
+        return AsciiJSONResponse(
+            {
+                "output": result.stdout,
+                "result": None if result.value_json is None else json.loads(result.value_json),
+                "error": result.error,
+                "status": result.status.value,
+                "error_type": result.error_type or None,
+                "duration_ms": result.duration_ms,
+            }
         )
 
-    @router.post("/v1/execute")
-    async def execute_one(body: CallBody) -> ResultAnswer:
+    @router.post("/v1/execute", response_model=ResultAnswer)
+    async def execute_one(body: CallBody) -> AsciiJSONResponse:
         """Run one call."""
-        return _answer(await sandbox.call(body.call()))
+        return AsciiJSONResponse(_answer(await sandbox.call(body.call())))
 
-    @router.post("/v1/execute_batch")
-    async def execute_batch(body: BatchBody) -> BatchAnswer:
+    @router.post("/v1/execute_batch", response_model=BatchAnswer)
+    async def execute_batch(body: BatchBody) -> AsciiJSONResponse:
         """Run many calls at once."""
         results = await sandbox.batch([item.call() for item in body.calls])
-        return BatchAnswer(results=[_answer(result) for result in results])
+        return AsciiJSONResponse({"results": [_answer(result) for result in results]})
 
     @router.get("/v1/tools")
     async def tools() -> dict[str, list[ToolAnswer]]:
@@ -130,15 +134,7 @@ def create_router(sandbox: Sandbox) -> APIRouter:
     return router
 
 
-def _answer(result: CallResult) -> ResultAnswer:
-    return ResultAnswer(
-        status=result.status.value,
-        value_json=result.value_json,
-        value=None if result.value_json is None else json.loads(result.value_json),
-        stdout=result.stdout,
-        stderr=result.stderr,
-        error_type=result.error_type,
-        error_message=result.error_message,
-        duration_ms=result.duration_ms,
-        truncated=result.truncated,
-    )
+def _answer(result: CallResult) -> dict[str, Any]:
+    """The fields of ``ResultAnswer``."""
+    value = None if result.value_json is None else json.loads(result.value_json)
+    return {**asdict(result), "status": result.status.value, "value": value}
