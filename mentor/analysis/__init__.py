@@ -3,7 +3,7 @@
 from mentor.analysis.alignment import AlignmentScore, alignment, tool_counts
 from mentor.analysis.intervals import Estimate, cluster_bootstrap, paired_difference
 from mentor.analysis.pass_at_k import pass_at_k
-from mentor.analysis.usage import ToolUsage, tool_usage
+from mentor.analysis.usage import ToolUsage, executed_by_backend, tool_usage
 
 __all__ = [
     "AlignmentScore",
@@ -11,6 +11,7 @@ __all__ = [
     "ToolUsage",
     "alignment",
     "cluster_bootstrap",
+    "executed_by_backend",
     "paired_difference",
     "pass_at_k",
     "tool_counts",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from mentor.tools import WIKIPEDIA_SEARCH
 from mentor.trajectory import Frozen, Trajectory
 
 
@@ -47,4 +48,14 @@ def tool_usage(trajectories: Sequence[Trajectory]) -> ToolUsage:
         by_tool=dict(Counter(name for t in kept for name in t.attempted_names).most_common()),
         errors=dict(Counter(o.error_type or "unknown" for o in bad).most_common()),
         terminations=dict(Counter(str(t.termination) for t in trajectories).most_common()),
+    )
+
+
+def executed_by_backend(trajectories: Iterable[Trajectory]) -> Counter[str]:
+    """Calls that reached a tool, by the service that ran them: ``retriever`` (wikipedia_search) or ``sandbox``."""
+    return Counter(
+        "retriever" if seen.name == WIKIPEDIA_SEARCH.name else "sandbox"
+        for trajectory in trajectories
+        for seen in trajectory.observations
+        if seen.executed
     )

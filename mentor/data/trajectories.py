@@ -29,7 +29,9 @@ def iter_trajectories(path: str | Path, field: str = "trajectories") -> Iterator
             except ValidationError as error:
                 if not line.endswith("\n"):
                     return
-                raise UserError(f"{file}:{number} is not a trajectory: {error.errors()[0]['msg']}", field=field) from error
+                raise UserError(
+                    f"{file}:{number} is not a trajectory: {error.errors()[0]['msg']}", field=field
+                ) from error
 
 
 def write_trajectories(trajectories: Iterable[Trajectory], path: str | Path) -> None:

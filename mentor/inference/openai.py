@@ -182,7 +182,9 @@ class OpenAITokenClient:
             )
         logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
         if logprobs is not None and len(logprobs) != len(ids):
-            raise InfrastructureError(f"{self.server.endpoint.base} sent {len(logprobs)} log-probs for {len(ids)} tokens")
+            raise InfrastructureError(
+                f"{self.server.endpoint.base} sent {len(logprobs)} log-probs for {len(ids)} tokens"
+            )
         finish = "length" if choice.get("finish_reason") == "length" else "stop"
         return Generation(
             token_ids=tuple(ids),

@@ -1,8 +1,8 @@
 """Where a job's files live: a shared directory, or any fsspec URL.
 
-    STORE/jobs/ID/work/             resumable state, kept over attempts
-    STORE/jobs/ID/logs/ATTEMPT.log  the attempt's output
-    STORE/jobs/ID/artifacts/FENCE/  committed files; which one counts is in Redis, under the fencing number
+STORE/jobs/ID/work/             resumable state, kept over attempts
+STORE/jobs/ID/logs/ATTEMPT.log  the attempt's output
+STORE/jobs/ID/artifacts/FENCE/  committed files; which one counts is in Redis, under the fencing number
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class ArtifactStore:
     def __init__(self, root: str, scratch: str | None = None) -> None:
         self.root = root.rstrip("/")
         self.remote = "://" in root and not root.startswith("file://")
-        self._local = Path(scratch or "/tmp/mentor-store") if self.remote else Path(root.removeprefix("file://"))
+        self._local = (
+            Path(scratch or "/tmp/mentor-store") if self.remote else Path(root.removeprefix("file://")).resolve()
+        )
         try:
             self._local.mkdir(parents=True, exist_ok=True)
             probe = self._local / f".probe-{os.getpid()}"

@@ -42,7 +42,9 @@ def redis_command(folder: Path) -> list[str]:
     """
     socket = folder / "redis.sock"
     if len(str(socket)) > _MAX_SOCKET_PATH:
-        raise UserError(f"{socket} is too long for a Unix socket", field="home", allowed=f"{_MAX_SOCKET_PATH} characters")
+        raise UserError(
+            f"{socket} is too long for a Unix socket", field="home", allowed=f"{_MAX_SOCKET_PATH} characters"
+        )
     return [
         redis_binary(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
         "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
@@ -62,7 +64,9 @@ def start_redis(folder: Path) -> subprocess.Popen[bytes]:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "redis.log").open("ab") as output:
-        process = subprocess.Popen(redis_command(folder), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            redis_command(folder), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     wait_for_redis(redis_url(folder), process)
     return process
 

@@ -116,7 +116,9 @@ def load_handler(path: str) -> JobHandler:
     try:
         handler: JobHandler = getattr(importlib.import_module(module), name)()
     except (ImportError, AttributeError) as error:
-        raise UserError(f"cannot load the job handler {path}: {error}", field="handler", allowed="module:Class") from error
+        raise UserError(
+            f"cannot load the job handler {path}: {error}", field="handler", allowed="module:Class"
+        ) from error
     return handler
 
 

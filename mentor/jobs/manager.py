@@ -10,6 +10,7 @@ from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.handler import JobHandler, parse_spec
 from mentor.jobs.model import Artifact, Job, JobEvent, JobState
+from mentor.jobs.references import resolve
 from mentor.jobs.store import JobStore
 from mentor.rpc.context import request_id
 
@@ -42,11 +43,13 @@ class JobManager:
         if kind not in self.handlers:
             raise UserError(f"unknown kind {kind!r}", field="kind", allowed=", ".join(self.handlers))
         if key is not None and not 1 <= len(key) <= MAX_KEY_CHARS:
-            raise UserError("idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters")
+            raise UserError(
+                "idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters"
+            )
         handler = self.handlers[kind]
-        parsed = parse_spec(handler, spec)
-        handler.validate(parsed)
-        job, created = self.store.submit(kind, parsed.model_dump(mode="json"), key=key, request_id=request_id.get())
+        stored = parse_spec(handler, spec).model_dump(mode="json")
+        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
+        job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get())
         if created:
             self.publisher.publish(job.id, kind)
         return job, created
@@ -83,7 +86,9 @@ class JobManager:
         """A committed artefact; raises ``NotFoundError`` naming those there are."""
         known = {a.name: a for a in self.store.artifacts(self.get(job_id).id)}
         if name not in known:
-            raise NotFoundError(f"job {job_id} has no artefact {name!r}", field="name", allowed=", ".join(known) or "none")
+            raise NotFoundError(
+                f"job {job_id} has no artefact {name!r}", field="name", allowed=", ".join(known) or "none"
+            )
         return known[name]
 
     def log_text(self, job_id: str, tail: int) -> str:
@@ -93,4 +98,3 @@ class JobManager:
         for path in self.files.logs(job_id):
             lines += path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-tail:]) + ("\n" if lines else "")
-

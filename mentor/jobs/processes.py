@@ -77,4 +77,3 @@ def kill_until_gone(find: Callable[[], list[psutil.Process]]) -> int:
                 killed.add(process.pid)
         psutil.wait_procs(alive, timeout=0.5)
     return len(killed)
-

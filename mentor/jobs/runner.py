@@ -11,10 +11,11 @@ import sys
 import traceback
 from typing import Any
 
-from mentor.errors import InfrastructureError, MentorError
+from mentor.errors import MentorError
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.handler import JobContext, Stopped, load_handler, parse_spec
 from mentor.jobs.model import Claim
+from mentor.jobs.references import resolve
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
 
@@ -31,25 +32,26 @@ def main() -> int:
 
 
 def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
-    """Run the handler; returns ``status`` (succeeded, failed, stopped, lost, infrastructure) with result or error."""
+    """Run the handler; returns ``status`` (succeeded, failed, stopped, lost) with result or error."""
     settings = JobSettings()
     store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
     try:
         job = store.get(job_id)
-        context = JobContext(Claim(job=job, fence=fence), store, ArtifactStore(settings.store))
+        files = ArtifactStore(settings.store)
+        context = JobContext(Claim(job=job, fence=fence), store, files)
         context.listen_for_stop()
         handler = load_handler(handler_path)
-        result = handler.run(parse_spec(handler, job.spec), context)
+        result = handler.run(parse_spec(handler, resolve(job.spec, store, files)), context)
         return {"status": "succeeded", "result": result}
     except Stopped:
         return {"status": "stopped"}
     except LeaseLostError:
         return {"status": "lost"}
-    except InfrastructureError as error:
-        return {"status": "infrastructure", "error": error.message}
-    except MentorError as error:
+    except MentorError as error:  # an InfrastructureError too: the handler has waited and tried again as long as it may
         return {"status": "failed", "error": str(error)}
-    except Exception as error:  # the boundary of a job: whatever a handler raises is its failure, with a trace in the log
+    except (
+        Exception
+    ) as error:  # the boundary of a job: whatever a handler raises is its failure, with a trace in the log
         traceback.print_exc()
         return {"status": "failed", "error": f"{type(error).__name__}: {error}".splitlines()[0]}
 

@@ -26,9 +26,7 @@ class JobsServicer(JobsServiceServicer):
     def __init__(self, manager: JobManager) -> None:
         self._manager = manager
 
-    async def SubmitJob(
-        self, request: pb.SubmitJobRequest, context: grpc.aio.ServicerContext
-    ) -> pb.SubmitJobResponse:
+    async def SubmitJob(self, request: pb.SubmitJobRequest, context: grpc.aio.ServicerContext) -> pb.SubmitJobResponse:
         spec = _spec(request.spec_json)
         kinds = list(self._manager.handlers)
         kind = request.kind or (kinds[0] if len(kinds) == 1 else "")
@@ -44,9 +42,7 @@ class JobsServicer(JobsServiceServicer):
         jobs = await asyncio.to_thread(self._manager.list, request.kind or None, state, limit)
         return pb.ListJobsResponse(jobs=[to_message(job) for job in jobs])
 
-    async def CancelJob(
-        self, request: pb.CancelJobRequest, context: grpc.aio.ServicerContext
-    ) -> pb.CancelJobResponse:
+    async def CancelJob(self, request: pb.CancelJobRequest, context: grpc.aio.ServicerContext) -> pb.CancelJobResponse:
         return pb.CancelJobResponse(job=to_message(await asyncio.to_thread(self._manager.cancel, request.id)))
 
     async def WatchJob(

@@ -76,8 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _drain_on_shutdown(supervisor)
     app.worker_main(
         [
-            "worker", "--pool=threads", f"--concurrency={options.concurrency}", f"--queues={','.join(queues)}",
-            f"--hostname={options.name}@%h", "--loglevel=warning", "--without-gossip", "--without-mingle",
+            "worker",
+            "--pool=threads",
+            f"--concurrency={options.concurrency}",
+            f"--queues={','.join(queues)}",
+            f"--hostname={options.name}@%h",
+            "--loglevel=warning",
+            "--without-gossip",
+            "--without-mingle",
         ]  # fmt: skip
     )
     reaper.stop()

@@ -141,9 +141,7 @@ async def _act(
     ids = conversation.render(turn, observations)
     used = conversation.used_tokens() + len(turn.token_ids or ())
     fits = used + len(ids) < limits.max_response_tokens
-    state.turns.append(
-        turn.model_copy(update={"observations": observations, "observation_ids": ids if fits else ()})
-    )
+    state.turns.append(turn.model_copy(update={"observations": observations, "observation_ids": ids if fits else ()}))
     if not fits:
         return Termination.LENGTH
     conversation.append(turn, observations, ids)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-USER_PROMPT = (
-    "Question: {question}\n\nIf you have got the answer, enclose it within \\boxed{{}} with latex format."
-)
+USER_PROMPT = "Question: {question}\n\nIf you have got the answer, enclose it within \\boxed{{}} with latex format."
 
 
 def user_messages(question: str, system: str | None = None) -> list[dict[str, Any]]:

@@ -1,0 +1,23 @@
+"""The ``mentor`` command. Heavy modules are imported by the commands that need them: ``mentor --help`` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from mentor.cli import analyse, grade, jobs, local, models, reward, trajectory
+
+app = typer.Typer(
+    help="Distil a large model's tool use into a small one (arXiv 2510.18383).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for name, part in (
+    ("grade", grade.app),
+    ("analyse", analyse.app),
+    ("reward", reward.app),
+    ("trajectory", trajectory.app),
+    ("jobs", jobs.app),
+):
+    app.add_typer(part, name=name)
+local.add_commands(app)
+models.add_commands(app)

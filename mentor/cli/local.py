@@ -1,0 +1,148 @@
+"""Commands of local mode: single services, the whole stack, the demo, a user's own distillation, the doctor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mentor.cli.jobs import read_mapping
+from mentor.cli.lines import clear_errors
+from mentor.errors import UserError
+from mentor.local.layout import SERVICES, WORKERS, ModelServer, StackSpec
+
+Home = Annotated[str, typer.Option(envvar="MENTOR_HOME", help="folder of the stack's data, logs and Redis")]
+Offset = Annotated[int, typer.Option(envvar="MENTOR_PORT_OFFSET", min=0, max=10_000, help="added to every port")]
+_SERVE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the root."""
+    app.command(context_settings=_SERVE)(serve)
+    for command in (up, down, status, demo, distill, doctor):
+        app.command()(command)
+
+
+def serve(context: typer.Context, name: Annotated[str, typer.Argument(help="service to start")]) -> None:
+    """Start one service alone: sandbox, retriever, teacher, trainer, evaluator; `model` serves a model; NAME-worker runs jobs.
+
+    Everything after the name goes to it: `mentor serve retriever --config FILE --port 8081`.
+    """
+    modules = {service: f"mentor_{service}" for service in SERVICES} | {"model": "mentor.inference.local"}
+    command = [sys.executable, "-m"]
+    with clear_errors():
+        if name in modules:
+            command += [modules[name]]
+        elif name.removesuffix("-worker") in WORKERS and name.endswith("-worker"):
+            kind = name.removesuffix("-worker")
+            command += ["mentor.jobs.worker", "--name", kind, "--handler", WORKERS[kind]]
+        else:
+            known = ", ".join([*modules, *(f"{worker}-worker" for worker in WORKERS)])
+            raise UserError(f"there is no service {name!r}", field="NAME", allowed=known)
+    os.execv(sys.executable, [*command, *context.args])
+
+
+def up(
+    home: Home = ".mentor",
+    port_offset: Offset = 0,
+    corpus: Annotated[Path | None, typer.Option(help="JSON lines of {id, contents} to search")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER: serve this model too; may be repeated")] = None,
+) -> None:
+    """Start the five services, their workers and a Redis as local processes."""
+    from mentor.local import stack
+
+    console = Console()
+    with clear_errors():
+        spec = StackSpec(
+            home=home, port_offset=port_offset, corpus=str(corpus) if corpus else None, models=_models(model or [])
+        )
+        stack.up(spec, report=console.print)
+        for name in SERVICES:
+            console.print(f"{name:<10} {spec.url(name)}  gRPC {spec.target(name)}")
+        for server in spec.models:
+            console.print(f"{server.name:<10} http://127.0.0.1:{server.port + port_offset}/v1")
+
+
+def _models(pairs: list[str]) -> tuple[ModelServer, ...]:
+    from mentor.local.layout import MODEL_PORT
+
+    servers = []
+    for index, pair in enumerate(pairs):
+        name, sign, path = pair.partition("=")
+        if not sign or not name or not Path(path, "config.json").is_file():
+            raise UserError(f"--model {pair}", field="model", allowed="NAME=FOLDER of a Hugging Face model")
+        servers.append(ModelServer(name=name, path=path, port=MODEL_PORT + index))
+    return tuple(servers)
+
+
+def down(home: Home = ".mentor") -> None:
+    """Stop the stack and leave nothing behind but its data."""
+    from mentor.local import stack
+
+    with clear_errors():
+        count = stack.down(StackSpec(home=home))
+        typer.echo(f"stopped {count} processes" if count else "nothing was running")
+
+
+def status(home: Home = ".mentor") -> None:
+    """Whether the stack's processes live and are ready; exit code 1 if not."""
+    from mentor.local import stack
+
+    rows = stack.status(StackSpec(home=home))
+    table = Table("process", "pid", "alive", "ready")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table if rows else "nothing is running")
+    if not rows or not all(row["ready"] for row in rows):
+        raise typer.Exit(1)
+
+
+def demo(
+    full: Annotated[bool, typer.Option("--full", help="also an SFT student and a sparse-reward student")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="of sampling and training")] = 0,
+    output: Annotated[Path, typer.Option(help="folder for the report")] = Path("runs/demo"),
+    home: Home = ".mentor",
+    port_offset: Offset = 0,
+) -> None:
+    """The whole loop on the tiny world: teacher, training, evaluation before and after, report."""
+    from mentor.local.demo import demo_specs, run_demo
+
+    with clear_errors():
+        spec, stack = demo_specs(
+            full=full, seed=seed, output=output, stack=StackSpec(home=home, port_offset=port_offset)
+        )
+        run_demo(spec, stack, Console())
+
+
+def distill(
+    spec: Annotated[Path, typer.Argument(help="YAML; see examples/distill/spec.yaml")],
+    output: Annotated[Path | None, typer.Option(help="folder for the report; default: the spec's")] = None,
+) -> None:
+    """Questions and tools of your own to a trained student and a report, as one chain of jobs on running services."""
+    from mentor.local.chain import run_distill
+    from mentor.local.distill import parse_distill
+
+    with clear_errors():
+        values = read_mapping(spec)
+        if output is not None:
+            values["output"] = str(output.resolve())
+        run_distill(parse_distill(values, spec.resolve().parent), Console())
+
+
+def doctor(home: Home = ".mentor", port_offset: Offset = 0) -> None:
+    """What this machine can and cannot do, and what to do about it; exit code 1 if local mode cannot run."""
+    from mentor.local.doctor import examine
+
+    table = Table("check", "", "found", "what to do")
+    findings = examine(StackSpec(home=home, port_offset=port_offset))
+    marks = {"ok": "[green]ok[/green]", "warn": "[yellow]warn[/yellow]", "fail": "[red]fail[/red]"}
+    for finding in findings:
+        table.add_row(finding.name, marks[finding.level], finding.found, finding.advice)
+    Console().print(table)
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(1)

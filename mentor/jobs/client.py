@@ -1,0 +1,99 @@
+"""Client of a job service's REST API: submit, watch with progress, fetch artefacts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mentor.data.files import atomic_path
+from mentor.errors import InfrastructureError
+from mentor.jobs.model import Artifact, Job
+from mentor.rpc.context import outgoing
+from mentor.rpc.errors import from_http
+
+OUTAGE_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+
+
+class JobClient:
+    """Talks to one service. Reads survive ``outage_s`` seconds without an answer (a restart); submissions do too,
+    because they carry an idempotency key.
+
+    Every method raises ``InfrastructureError`` when the service stays away, and the service's own typed errors.
+    """
+
+    def __init__(self, url: str, *, outage_s: float = OUTAGE_SECONDS) -> None:
+        self.url = url.rstrip("/")
+        self._outage_s = outage_s
+        self._http = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+
+    def _call(self, method: str, path: str, *, retry: bool = True, **arguments: Any) -> httpx.Response:
+        until = time.monotonic() + (self._outage_s if retry else 0)
+        while True:
+            try:
+                response = self._http.request(method, path, headers=outgoing(), **arguments)
+            except httpx.HTTPError as error:
+                failure: Exception = InfrastructureError(f"cannot reach {self.url}: {error or type(error).__name__}")
+            else:
+                if response.status_code < 400:
+                    return response
+                failure = from_http(response)
+                if not isinstance(failure, InfrastructureError):
+                    raise failure
+            if time.monotonic() >= until:
+                raise failure
+            time.sleep(_POLL_SECONDS)
+
+    def submit(self, kind: str, spec: dict[str, Any], key: str | None = None) -> Job:
+        """Submit a job; without a key it is not tried again, lest it run twice."""
+        body = {"kind": kind, "spec": spec, "idempotency_key": key}
+        return Job.model_validate(self._call("POST", "/v1/jobs", retry=key is not None, json=body).json())
+
+    def get(self, job_id: str) -> Job:
+        """A job's present state."""
+        return Job.model_validate(self._call("GET", f"/v1/jobs/{job_id}").json())
+
+    def list(self, limit: int = 50) -> list[Job]:
+        """Jobs, newest first."""
+        rows = self._call("GET", "/v1/jobs", params={"limit": limit}).json()["jobs"]
+        return [Job.model_validate(row) for row in rows]
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job."""
+        return Job.model_validate(self._call("POST", f"/v1/jobs/{job_id}/cancel", retry=False).json())
+
+    def logs(self, job_id: str, tail: int = 1000) -> str:
+        """The end of its output."""
+        return self._call("GET", f"/v1/jobs/{job_id}/logs", params={"tail": tail}).text
+
+    def artifacts(self, job_id: str) -> list[Artifact]:
+        """What it has committed."""
+        rows = self._call("GET", f"/v1/jobs/{job_id}/artifacts").json()["artifacts"]
+        return [Artifact.model_validate(row) for row in rows]
+
+    def fetch(self, job_id: str, name: str, target: Path) -> Path:
+        """Download an artefact; a folder comes as a tar file."""
+        with (
+            self._http.stream("GET", f"/v1/jobs/{job_id}/artifacts/{name}", headers=outgoing()) as response,
+            atomic_path(target) as temporary,
+        ):
+            if response.status_code >= 400:
+                response.read()
+                raise from_http(response)
+            with temporary.open("wb") as file:
+                for block in response.iter_bytes():
+                    file.write(block)
+        return target
+
+    def wait(self, job_id: str, on_change: Callable[[Job], None] = lambda job: None) -> Job:
+        """Follow a job to its end; ``on_change`` is called on every look."""
+        while True:
+            job = self.get(job_id)
+            on_change(job)
+            if job.state.final:
+                return job
+            time.sleep(_POLL_SECONDS)

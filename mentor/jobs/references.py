@@ -1,0 +1,33 @@
+"""``artifact:JOB/NAME`` in a spec names what another job has committed: how jobs are chained without sharing paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mentor.errors import UserError
+from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.store import JobStore
+
+SCHEME = "artifact:"
+
+
+def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spec") -> Any:
+    """A spec with every artefact reference replaced by a local path.
+
+    Raises:
+        UserError: no such job or artefact, naming the field.
+    """
+    if isinstance(value, dict):
+        return {k: resolve(v, store, files, f"{field}.{k}" if field != "spec" else k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [resolve(v, store, files, f"{field}.{n}") for n, v in enumerate(value)]
+    if not isinstance(value, str) or not value.startswith(SCHEME):
+        return value
+    job_id, slash, name = value.removeprefix(SCHEME).partition("/")
+    if not slash or not name:
+        raise UserError(f"{field}: {value!r} is no artefact reference", field=field, allowed="artifact:JOB/NAME")
+    known = {artifact.name: artifact for artifact in store.artifacts(job_id)}
+    if name not in known:
+        allowed = ", ".join(known) or "none are committed"
+        raise UserError(f"{field}: job {job_id} has no artefact {name!r}", field=field, allowed=allowed)
+    return str(files.open_path(known[name]))

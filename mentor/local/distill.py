@@ -1,0 +1,228 @@
+"""A whole distillation as one chain of jobs: teacher, evaluation before, training, evaluation after.
+
+The chain talks to the services over REST and passes artefacts by reference, so it is the same against local processes,
+Compose and Kubernetes.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from mentor.data import read_questions, write_questions
+from mentor.errors import InfrastructureError, UserError
+from mentor.jobs.client import JobClient
+from mentor.jobs.handler import spec_error
+from mentor.jobs.model import Job, JobState
+from mentor.jobs.references import SCHEME
+from mentor.trajectory import Frozen, Question
+
+Group = Literal["in_domain", "out_of_domain"]
+Follow = Callable[[JobClient, Job, str], Job]
+GROUP = "group"
+SPLIT = "split"
+
+
+class EvaluationSet(Frozen):
+    """Questions that are never trained on. ``group`` tells how the report adds them up."""
+
+    file: str
+    group: Group = "in_domain"
+
+
+class ServiceUrls(Frozen):
+    """Where the job services are."""
+
+    teacher: str = "http://127.0.0.1:8082"
+    trainer: str = "http://127.0.0.1:8083"
+    evaluator: str = "http://127.0.0.1:8084"
+
+
+class DistillSpec(Frozen):
+    """A user's distillation.
+
+    ``teacher``, ``train`` and ``evaluate`` hold fields of the three services' specs; what the chain knows itself
+    (questions, tools, the student, the references) it fills in. ``arms`` trains further students beside the first:
+    fields that replace those of ``train``, by name. Without ``evaluation`` sets, ``eval_share`` of the questions is
+    held out, drawn by ``seed``.
+    """
+
+    name: str = Field(default="distill", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    questions: str
+    student: str = Field(description="folder of the student in Hugging Face format")
+    teacher: dict[str, Any]
+    train: dict[str, Any] = Field(default_factory=dict)
+    evaluate: dict[str, Any] = Field(default_factory=dict)
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tools: str | None = None
+    judge: Literal["math", "qa_em", "qa_sub_em"] = "math"
+    evaluation: dict[str, EvaluationSet] = Field(default_factory=dict)
+    eval_share: float = Field(default=0.2, gt=0, lt=1)
+    greedy: bool = Field(default=True, description="evaluate greedily too, beside sampling")
+    evaluate_teacher: bool = True
+    output: str = "runs/distill"
+    seed: int = 0
+    services: ServiceUrls = Field(default_factory=ServiceUrls)
+
+
+class Stage(Frozen):
+    """One finished job of the chain."""
+
+    label: str
+    job: Job
+    seconds: float
+
+
+class Outcome(Frozen):
+    """All jobs of a chain, by label, and the questions they were evaluated on."""
+
+    spec: DistillSpec
+    stages: dict[str, Stage]
+    evaluation: tuple[Question, ...]
+    arms: tuple[str, ...]
+
+
+def parse_distill(values: dict[str, Any], base: Path) -> DistillSpec:
+    """A spec from plain values; relative paths in it are relative to ``base``, the spec's own folder.
+
+    Raises:
+        UserError: naming the field.
+    """
+    try:
+        spec = DistillSpec.model_validate(values)
+    except ValidationError as error:
+        raise spec_error(error) from error
+
+    def absolute(path: str) -> str:
+        return str((base / path).resolve())
+
+    sets = {name: s.model_copy(update={"file": absolute(s.file)}) for name, s in spec.evaluation.items()}
+    changes: dict[str, Any] = {
+        "questions": absolute(spec.questions),
+        "student": absolute(spec.student),
+        "tools": absolute(spec.tools) if spec.tools else None,
+        "evaluation": sets,
+        "output": str(Path(spec.output).resolve()),
+    }
+    model = dict(spec.teacher.get("model") or {})
+    model |= {key: absolute(model[key]) for key in ("path", "tokenizer") if model.get(key)}
+    return spec.model_copy(update=changes | {"teacher": {**spec.teacher, "model": model}})
+
+
+class Chain:
+    """Runs the jobs one after another. ``follow`` shows a job's progress and returns it ended."""
+
+    def __init__(self, spec: DistillSpec, follow: Follow) -> None:
+        self.spec = spec
+        self._follow = follow
+        self._run_id = uuid.uuid4().hex[:12]
+        self._stages: dict[str, Stage] = {}
+        self._clients = {
+            "teacher": JobClient(spec.services.teacher),
+            "train": JobClient(spec.services.trainer),
+            "evaluate": JobClient(spec.services.evaluator),
+        }
+
+    def client(self, kind: str) -> JobClient:
+        """The client of a kind's service."""
+        return self._clients[kind]
+
+    def run(self) -> Outcome:
+        """Run the chain.
+
+        Raises:
+            UserError: a job refused its spec or failed for good, naming the field.
+            InfrastructureError: a service stayed away.
+        """
+        train_file, evaluation, eval_file = self._split()
+        teacher = self._job("teacher", "teacher", self._teacher_spec(train_file))
+        if self.spec.evaluate_teacher:
+            self._evaluate("teacher", self.spec.teacher["model"], eval_file)
+        student = {"path": self.spec.student}
+        self._evaluate("vanilla", student, eval_file)
+        arms = {"trained": {}} | self.spec.arms
+        for name, changes in arms.items():
+            label = f"train {name}"
+            trained = self._job(label, "train", self._train_spec(name, changes, teacher))
+            self._evaluate(name, {"path": f"{SCHEME}{trained.id}/model"}, eval_file)
+        return Outcome(spec=self.spec, stages=self._stages, evaluation=tuple(evaluation), arms=tuple(arms))
+
+    def _split(self) -> tuple[Path, list[Question], Path]:
+        """Training questions' file, and the evaluation questions with their group, in one file."""
+        spec, out = self.spec, Path(self.spec.output)
+        questions = read_questions(spec.questions)
+        train_file = Path(spec.questions)
+        if spec.evaluation:
+            held_out = [
+                question.model_copy(
+                    update={"metadata": {**question.metadata, SPLIT: name, GROUP: part.group}, "references": ()}
+                )
+                for name, part in spec.evaluation.items()
+                for question in read_questions(part.file, f"evaluation.{name}.file")
+            ]
+        else:
+            held_out, kept = hold_out(questions, spec.eval_share, spec.seed)
+            train_file = out / "train.jsonl"
+            write_questions(kept, train_file)
+        eval_file = out / "evaluation.jsonl"
+        write_questions(held_out, eval_file)
+        return train_file, held_out, eval_file
+
+    def _teacher_spec(self, questions: Path) -> dict[str, Any]:
+        shared = {"questions": str(questions), "tools": self.spec.tools, "judge": self.spec.judge}
+        return {**self.spec.teacher, **shared}
+
+    def _train_spec(self, name: str, changes: dict[str, Any], teacher: Job) -> dict[str, Any]:
+        own = {
+            "name": f"{self.spec.name}-{name}",
+            "model": self.spec.student,
+            "judge": self.spec.judge,
+            "train_files": [f"{SCHEME}{teacher.id}/references.parquet"],
+            "trajectory_files": [f"{SCHEME}{teacher.id}/trajectories.jsonl"],
+        }
+        return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
+
+    def _evaluate(self, name: str, model: dict[str, Any], questions: Path) -> None:
+        base = {
+            **self.spec.evaluate, "model": model, "questions": str(questions), "tools": self.spec.tools,
+            "judge": self.spec.judge,
+        }  # fmt: skip
+        self._job(f"evaluate {name}", "evaluate", base)
+        if self.spec.greedy:
+            sampling = {**base.get("sampling", {}), "temperature": 0.0}
+            self._job(f"evaluate {name} greedy", "evaluate", {**base, "sampling": sampling, "samples": 1})
+
+    def _job(self, label: str, kind: str, spec: dict[str, Any]) -> Job:
+        started = time.monotonic()
+        client = self._clients[kind]
+        job = client.submit(kind, spec, key=f"{self._run_id}-{label}")
+        ended = self._follow(client, job, label)
+        if ended.state is JobState.CANCELLED:
+            raise UserError(f"{label}: the job {job.id} was cancelled", field=label)
+        if ended.state is JobState.FAILED:
+            raise InfrastructureError(f"{label} failed: {ended.error} (mentor jobs logs {job.id})")
+        self._stages[label] = Stage(label=label, job=ended, seconds=time.monotonic() - started)
+        return ended
+
+
+def hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:
+    """Split into held-out and kept questions.
+
+    Raises:
+        UserError: too few questions for one on either side.
+    """
+    if len(questions) < 2:
+        raise UserError(f"{len(questions)} question", field="questions", allowed="2 or more, or an evaluation set")
+    shuffled = random.Random(seed).sample(questions, len(questions))
+    cut = min(len(questions) - 1, max(1, round(len(questions) * share)))
+    marked = [
+        question.model_copy(update={"metadata": {**question.metadata, SPLIT: "held_out", GROUP: "in_domain"}})
+        for question in shuffled[:cut]
+    ]
+    return marked, shuffled[cut:]

@@ -1,0 +1,171 @@
+"""From a spec to a model that can be asked and tools that can be called: shared by teacher and evaluator.
+
+Which model: an OpenAI-compatible endpoint (``url``), or a folder in Hugging Face format (``path``), which the local
+engine loads into this process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mentor.chat import load_format
+from mentor.data.files import check_readable
+from mentor.errors import UserError
+from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.rollout.driver import ToolsetFactory
+from mentor.rollout.policy import ChatPolicy, Policy, TokenPolicy
+from mentor.rpc.retry import RetryPolicy
+from mentor.tools.executor import ToolExecutor, Toolset
+from mentor.tools.executor_retriever import RetrieverExecutor
+from mentor.tools.executor_sandbox import SandboxExecutor
+from mentor.tools.registry import ToolRegistry
+from mentor.tools.source import load_tools
+from mentor.trajectory import Frozen, Question
+
+SANDBOX_VARIABLE = "MENTOR_SANDBOX_TARGET"
+RETRIEVER_VARIABLE = "MENTOR_RETRIEVER_TARGET"
+
+
+class ModelSource(Frozen):
+    """A model: exactly one of ``url`` (with ``name``) and ``path``.
+
+    ``mode``: ``token`` (ids in, ids out; needs ``tokenizer`` for a URL), ``chat`` (the server renders and parses), or
+    ``auto``: token for a path or where a tokenizer is given, else chat.
+    """
+
+    url: str | None = None
+    name: str | None = None
+    path: str | None = None
+    mode: Literal["auto", "token", "chat"] = "auto"
+    tokenizer: str | None = None
+    chat_format: str = "auto"
+    system: str | None = None
+    api_key_env: str | None = Field(default=None, description="environment variable that holds the endpoint's key")
+    threads: int = Field(default=1, ge=1, description="CPU threads of the local engine")
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.url is None) == (self.path is None):
+            raise ValueError(
+                "give either url (an OpenAI-compatible endpoint) or path (a folder in Hugging Face format)"
+            )
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url is {self.url!r}; allowed: http://... or https://...")
+        if self.url is not None and not self.name:
+            raise ValueError("name is missing: the model's id at the endpoint")
+        if self.url is not None and self.mode == "token" and self.tokenizer is None:
+            raise ValueError("tokenizer is missing: token mode renders here, so it needs the model's tokenizer folder")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name for reports."""
+        return self.name or Path(self.path or "").name
+
+    def check(self, field: str = "model") -> None:
+        """Refuse a path that holds no model.
+
+        Raises:
+            UserError: naming ``field``.
+        """
+        for name in filter(None, (self.path, self.tokenizer)):
+            folder = Path(name)
+            if not folder.is_dir():
+                raise UserError(
+                    f"{folder} is not a folder", field=f"{field}.path", allowed="a Hugging Face model folder"
+                )
+            wanted = "config.json" if name == self.path else "tokenizer_config.json"
+            check_readable(folder / wanted, f"{field}.path")
+
+
+class ToolBackends(Frozen):
+    """Where tools run. ``host:port`` is gRPC, ``http://...`` is REST; defaults come from the environment.
+
+    ``deadline_s``: seconds that one call may keep trying through an outage before its trajectory is set aside.
+    """
+
+    sandbox: str = Field(default_factory=lambda: os.environ.get(SANDBOX_VARIABLE, "127.0.0.1:50051"))
+    retriever: str = Field(default_factory=lambda: os.environ.get(RETRIEVER_VARIABLE, "127.0.0.1:50052"))
+    deadline_s: float = Field(default=60.0, gt=0)
+
+    def executors(self) -> dict[str, ToolExecutor]:
+        """One executor per backend; close them when done."""
+        retry = RetryPolicy(attempts=64, deadline_s=self.deadline_s)
+        return {
+            "sandbox": SandboxExecutor(self.sandbox, policy=retry),
+            "retriever": RetrieverExecutor(self.retriever, policy=retry),
+        }
+
+
+def registry_for(tools_file: str | None, search_url: str | None = None) -> ToolRegistry:
+    """Built-in tools and those of a user's ``tools.py``."""
+    return ToolRegistry(load_tools(Path(tools_file)) if tools_file else (), search_url)
+
+
+@asynccontextmanager
+async def open_toolsets(backends: ToolBackends, registry: ToolRegistry) -> AsyncIterator[ToolsetFactory]:
+    """A factory of toolsets over shared connections, closed at the end."""
+    executors = backends.executors()
+
+    def toolset_for(question: Question) -> Toolset:
+        return Toolset(registry.for_question(question), executors)
+
+    try:
+        yield toolset_for
+    finally:
+        for executor in executors.values():
+            await executor.close()
+
+
+@asynccontextmanager
+async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
+    """The model, connected or loaded, and let go at the end.
+
+    Raises:
+        UserError: the path holds no usable model, or the endpoint does not serve ``name``.
+        InfrastructureError: the endpoint cannot be reached.
+    """
+    source.check()
+    if source.path is not None:
+        async with _local_policy(source) as policy:
+            yield policy
+        return
+    key = os.environ.get(source.api_key_env) if source.api_key_env else None
+    server = OpenAIServer(Endpoint(url=source.url or "", model=source.name or "", api_key=key))
+    try:
+        await server.check()
+        if source.mode == "token" or (source.mode == "auto" and source.tokenizer):
+            chat_format = load_format(_tokenizer(source.tokenizer or ""), source.chat_format, **source.template_kwargs)
+            yield TokenPolicy(OpenAITokenClient(server), chat_format, source.label, source.system)
+        else:
+            yield ChatPolicy(OpenAIChatClient(server), source.label, source.system)
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def _local_policy(source: ModelSource) -> AsyncIterator[Policy]:
+    from mentor.inference.local import LocalEngine
+
+    chat_format = load_format(_tokenizer(source.path or ""), source.chat_format, **source.template_kwargs)
+    engine = LocalEngine(source.path or "", threads=source.threads)
+    try:
+        yield TokenPolicy(engine, chat_format, source.label, source.system)
+    finally:
+        await engine.close()
+
+
+def _tokenizer(path: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} holds no usable tokenizer: {str(error).splitlines()[0]}", field="model") from error

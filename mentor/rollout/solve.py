@@ -1,0 +1,118 @@
+"""Solve a question set with a model: what teacher and evaluator have in common.
+
+Draws ``samples`` trajectories per question through a journal in the job's work folder, and judges each against the
+question's answers; a later attempt goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from mentor.data import read_questions
+from mentor.grading import make_judge
+from mentor.inference import SamplingParams
+from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
+from mentor.rollout.driver import Schedule, Task
+from mentor.rollout.journal import Journal, draw, tasks_for
+from mentor.rollout.limits import RolloutLimits
+from mentor.tools.registry import ToolRegistry
+from mentor.trajectory import Frozen, Question, Trajectory
+
+CORRECT = "correct"
+"""Key in ``Trajectory.metadata`` of the judge's verdict."""
+
+
+class SolveSpec(Frozen):
+    """A model, a question set, tools, and how to sample."""
+
+    model: ModelSource
+    questions: str = Field(description="JSON lines or parquet")
+    tools: str | None = Field(default=None, description="a user's tools.py, offered in place of the math tools")
+    judge: Literal["math", "qa_em", "qa_sub_em"] = "math"
+    samples: int = Field(default=1, ge=1, le=256)
+    max_questions: int | None = Field(default=None, ge=1)
+    sampling: SamplingParams = Field(default_factory=lambda: SamplingParams(temperature=0.6, max_tokens=8192, seed=0))
+    limits: RolloutLimits = Field(default_factory=RolloutLimits)
+    concurrency: int = Field(default=32, ge=1, le=4096)
+    backends: ToolBackends = Field(default_factory=ToolBackends)
+    max_infrastructure_share: float = Field(
+        default=0.01, ge=0, le=1, description="share of trajectories that may be lost to outages before the job fails"
+    )
+
+
+class Progress(Protocol):
+    """The part of a job's context that solving needs."""
+
+    workdir: Path
+
+    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
+    def should_stop(self) -> bool: ...
+    def save(self) -> None: ...
+
+
+def load_questions(spec: SolveSpec) -> list[Question]:
+    """The questions, each with tools that are known to exist.
+
+    A user's tools travel with the questions (``env``, ``func_schemas``), so that what is written from them, and the
+    trainer that reads it, needs no second file.
+
+    Raises:
+        UserError: unreadable, malformed, or naming an unknown tool.
+    """
+    registry = registry_for(spec.tools)
+    questions = [_with_tools(question, spec, registry) for question in read_questions(spec.questions)]
+    return questions[: spec.max_questions]
+
+
+def _with_tools(question: Question, spec: SolveSpec, registry: ToolRegistry) -> Question:
+    offered = registry.for_question(question)
+    if spec.tools is None or question.tools is not None or question.func_schemas is not None:
+        return question
+    return question.model_copy(update={"env": offered[0].source, "func_schemas": tuple(t.openai() for t in offered)})
+
+
+def solve(spec: SolveSpec, questions: list[Question], context: Progress) -> list[Trajectory] | None:
+    """Trajectories by question and sample, judged; None if told to stop before all were drawn.
+
+    Raises:
+        UserError: the model cannot be used.
+        InfrastructureError: more was lost to outages than the spec allows.
+    """
+    journal = Journal(context.workdir / "trajectories.jsonl")
+    try:
+        complete = asyncio.run(_draw(spec, questions, journal, context))
+    finally:
+        journal.close()
+        context.save()
+    if not complete:
+        return None
+    return [journal.done[question.id, sample] for question in questions for sample in range(spec.samples)]
+
+
+async def _draw(spec: SolveSpec, questions: list[Question], journal: Journal, context: Progress) -> bool:
+    judge = make_judge(spec.judge)
+    right = sum(bool(t.metadata.get(CORRECT)) for t in journal.done.values())
+
+    def finish(task: Task, trajectory: Trajectory) -> Trajectory:
+        nonlocal right
+        correct = not trajectory.failed and judge(trajectory.answer, task.question.answers)
+        right += correct
+        return trajectory.model_copy(update={"metadata": {**trajectory.metadata, CORRECT: correct}})
+
+    def on_done(done: int, total: int) -> None:
+        context.progress(done / total, f"{done} of {total} trajectories, {right} right")
+
+    async with (
+        open_policy(spec.model) as policy,
+        open_toolsets(spec.backends, registry_for(spec.tools)) as toolset_for,
+    ):
+        return await draw(
+            tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
+            schedule=Schedule(concurrency=spec.concurrency, attempts=2),
+            max_infrastructure_share=spec.max_infrastructure_share,
+            finish=finish, on_done=on_done, should_stop=context.should_stop,
+        )  # fmt: skip

@@ -1,0 +1,78 @@
+"""The evaluation job: draw, judge, report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from mentor.analysis import tool_counts
+from mentor.data import iter_trajectories, write_text, write_trajectories
+from mentor.data.files import check_readable
+from mentor.jobs.handler import JobContext, Stopped
+from mentor.rollout.solve import load_questions, solve
+from mentor.trajectory import Question, Trajectory
+from mentor_evaluator.records import record
+from mentor_evaluator.report import build_report
+from mentor_evaluator.spec import EvaluateSpec
+
+
+class EvaluateJob:
+    """Evaluates a model.
+
+    Artefacts: ``report.json``, ``records.jsonl`` (the published shape), ``trajectories.jsonl``. The result is the report.
+    """
+
+    kind: ClassVar[str] = "evaluate"
+    Spec: ClassVar[type[BaseModel]] = EvaluateSpec
+
+    def validate(self, spec: EvaluateSpec) -> None:
+        """Read everything that the job will read, before it is accepted."""
+        load_questions(spec)
+        spec.model.check()
+        if spec.reference:
+            check_readable(Path(spec.reference), "reference")
+
+    def run(self, spec: EvaluateSpec, context: JobContext) -> dict[str, Any]:
+        questions = load_questions(spec)
+        ordered = solve(spec, questions, context)
+        if ordered is None:
+            raise Stopped
+        report = {
+            "model": spec.model.label,
+            **build_report(
+                questions, ordered, reference_counts(spec, questions), samples=spec.samples, judge=spec.judge,
+                seed=spec.seed,
+            ),
+        }  # fmt: skip
+        _write(spec, questions, ordered, report, context)
+        return report
+
+
+def reference_counts(spec: EvaluateSpec, questions: list[Question]) -> Counter[str] | None:
+    """The teacher's tool calls on these questions, or None where nothing is known of them."""
+    if spec.reference:
+        wanted = {question.id for question in questions}
+        return tool_counts(t for t in iter_trajectories(spec.reference, "reference") if t.question_id in wanted)
+    known = [question.references[0] for question in questions if question.references]
+    return Counter(name for reference in known for name in reference.tool_names) if known else None
+
+
+def _write(
+    spec: EvaluateSpec,
+    questions: list[Question],
+    ordered: list[Trajectory],
+    report: dict[str, Any],
+    context: JobContext,
+) -> None:
+    out = context.workdir / "out"
+    by_id = {question.id: question for question in questions}
+    lines = (json.dumps(record(by_id[t.question_id], t, spec.model.label), ensure_ascii=False) for t in ordered)
+    write_text(out / "records.jsonl", "".join(f"{line}\n" for line in lines))
+    write_trajectories(ordered, out / "trajectories.jsonl")
+    write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
+    for name in ("report.json", "records.jsonl", "trajectories.jsonl"):
+        context.commit(name, out / name)

@@ -1,0 +1,43 @@
+"""Evaluation records in the published shape: one JSON line per sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mentor.rollout.policy import assistant_message
+from mentor.rollout.prompts import user_messages
+from mentor.trajectory import Question, Trajectory
+
+
+def record(question: Question, trajectory: Trajectory, model_name: str) -> dict[str, Any]:
+    """One sample as published evaluation scripts write it, with the trajectory's own fields beside."""
+    return {
+        "question": question.question,
+        "messages": messages(trajectory),
+        "reward_model": {"ground_truth": list(question.answers), "style": "rule"},
+        "model_answer": trajectory.answer,
+        "is_correct": bool(trajectory.metadata.get("correct")),
+        "model_name": model_name,
+        "dataset_name": question.data_source,
+        "ability": question.ability,
+        "turns_used": len(trajectory.turns),
+        "category": question.category,
+        "tools_used": [o.name for o in trajectory.observations if o.executed],
+        "invalid_tools_used": [o.name for o in trajectory.observations if not o.ok],
+        "extra_info": {
+            "id": question.id,
+            "sample": trajectory.sample,
+            "termination": str(trajectory.termination),
+            "error": trajectory.error,
+        },
+    }
+
+
+def messages(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """The conversation as OpenAI messages."""
+    out = user_messages(trajectory.question)
+    for turn in trajectory.turns:
+        out.append(assistant_message(turn))
+        for seen in turn.observations:
+            out.append({"role": "tool", "tool_call_id": seen.call_id, "name": seen.name, "content": seen.content})
+    return out
