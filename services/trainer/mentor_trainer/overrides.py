@@ -175,9 +175,6 @@ def _cpu(spec: TrainSpec) -> Pairs:
     yield "transfer_queue.backend.SimpleStorage.num_data_storage_units", 1
     yield "ray_kwargs.ray_init.num_cpus", 8  # logical: every actor asks for one
     yield "+ray_kwargs.ray_init.num_gpus", 1  # logical: verl's resource check knows nothing else
-    yield "+ray_kwargs.ray_init.include_dashboard", False
-    yield "+ray_kwargs.ray_init.address", "local"
-    yield "+ray_kwargs.ray_init._node_ip_address", "127.0.0.1"
     yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
 
 

@@ -6,3 +6,5 @@
 
 PINNED_VERL = "0.9.1"
 PLUGIN_MODULE = "mentor_trainer.verl_ext.plugin"
+RAY_TEMP_VARIABLE = "MENTOR_RAY_TEMP"
+"""Where a local run's private Ray keeps its files; unset on a cluster."""

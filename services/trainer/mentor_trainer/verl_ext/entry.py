@@ -1,14 +1,15 @@
 """``python -m mentor_trainer.verl_ext.entry OVERRIDE...``: verl's own ``main_ppo`` with our plugin loaded.
 
-``VERL_PLATFORM=cpu`` chooses the CPU. The plugin is imported by every process that verl starts, on every node, because
-Ray's workers inherit the variable (and ``RUNTIME_ENV`` carries it where they do not).
+``VERL_PLATFORM=cpu`` chooses the CPU. The plugin is imported by every process that verl starts: Ray's workers inherit
+``VERL_USE_EXTERNAL_MODULES``, on a cluster through the job's runtime environment.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
-from mentor_trainer.verl_ext import PLUGIN_MODULE
+from mentor_trainer.verl_ext import PLUGIN_MODULE, RAY_TEMP_VARIABLE
 
 
 def main() -> None:
@@ -16,9 +17,22 @@ def main() -> None:
     modules = [m for m in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",") if m]
     if PLUGIN_MODULE not in modules:
         os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join([*modules, PLUGIN_MODULE])
+    if folder := os.environ.get(RAY_TEMP_VARIABLE):
+        sys.argv += private_ray(folder)
     from verl.trainer.main_ppo import main as verl_main
 
     verl_main()
+
+
+def private_ray(folder: str) -> list[str]:
+    """Overrides for a Ray instance of this run's own: never an existing one, its files in ``folder``, loopback only."""
+    prefix = "+ray_kwargs.ray_init"
+    return [
+        f"{prefix}.address=local",
+        f"{prefix}._temp_dir='{folder}'",
+        f"{prefix}._node_ip_address='127.0.0.1'",
+        f"{prefix}.include_dashboard=false",
+    ]
 
 
 if __name__ == "__main__":

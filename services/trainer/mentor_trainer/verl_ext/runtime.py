@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from mentor.rollout import RolloutLimits
 from mentor.trajectory import Frozen
 
@@ -20,7 +22,7 @@ class Runtime(Frozen):
     reward: str = "flexible"
     judge: str = "math"
     chat_format: str = "auto"
-    template_kwargs: dict[str, Any] = {}
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
     system: str | None = None
     seed: int = 0
     max_turns: int = 5

@@ -1,0 +1,65 @@
+"""What went wrong with a run, as one line, from the tail of its output."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+from mentor.errors import InfrastructureError, MentorError, UserError
+
+_TAIL_BYTES = 200_000
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PREFIX = re.compile(r"^\([A-Za-z_:0-9]+ pid=\d+[^)]*\)\s*")
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?(?P<name>[A-Z]\w*(?:Error|Exception|Interrupt|Exit))(?:: (?P<text>.*))?$")
+_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I)
+_DISK = re.compile(r"No space left on device|Disk quota exceeded", re.I)
+_LOST = re.compile(r"(?:InfrastructureError: )(step \d+: .*)")
+
+
+def tail(log: Path) -> str:
+    """The last part of a log, colours and Ray's prefixes removed."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        text = stream.read().decode(errors="replace")
+    return "\n".join(_PREFIX.sub("", line) for line in _ANSI.sub("", text).splitlines())
+
+
+def explain(log: Path, code: int) -> MentorError:
+    """The error to raise for a run that ended with ``code``. What another attempt may mend is infrastructure."""
+    text = tail(log)
+    if lost := _last(_LOST, text):
+        return InfrastructureError(lost)
+    if line := _line_of(_MEMORY, text):
+        allowed = "a smaller micro_batch_size, max_tokens_per_gpu or max_response_length"
+        return UserError(f"out of memory: {line}", field="micro_batch_size", allowed=allowed)
+    if line := _line_of(_DISK, text):
+        return UserError(f"the disk is full: {line}", field="output_dir", allowed="a folder with free space")
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return InfrastructureError("the training process was killed, perhaps for want of memory")
+    if code < 0:
+        return InfrastructureError(f"the training process was ended by {signal.Signals(-code).name}")
+    return MentorError(f"training failed: {_exception(text) or f'exit code {code}'} (log: {log})")
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.findall(text)
+    return str(found[-1]).strip() if found else None
+
+
+def _line_of(pattern: re.Pattern[str], text: str) -> str | None:
+    """The last line in which the pattern occurs."""
+    lines = [line.strip() for line in text.splitlines() if pattern.search(line)]
+    return lines[-1][:300] if lines else None
+
+
+def _exception(text: str) -> str | None:
+    """The innermost exception: of Python's chained reports the first is the cause."""
+    found = [m for line in text.splitlines() if (m := _EXCEPTION.match(line.strip()))]
+    if not found:
+        return None
+    # Ray repeats the worker's exception as RayTaskError; the plain one says more.
+    plain = [m for m in found if not m["name"].startswith(("RayTask", "RayActor", "KeyboardInterrupt"))] or found
+    return plain[-1].group(0)[:300]

@@ -1,0 +1,54 @@
+"""The training job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from mentor.jobs.handler import JobContext, Stopped
+from mentor_trainer.config import TrainSpec
+from mentor_trainer.events import TrainEvent
+from mentor_trainer.preflight import check_spec
+from mentor_trainer.train import run_training
+
+
+class TrainJob:
+    """Trains a student.
+
+    ``output_dir`` of the spec is not used: checkpoints live in the job's work folder, from which another attempt goes
+    on. Artefacts: ``model`` (Hugging Face format), ``metrics.jsonl`` and ``rollouts`` of the last attempt. The result
+    has ``step``, ``total_steps``, ``seconds`` and the last step's metrics.
+    """
+
+    kind: ClassVar[str] = "train"
+    Spec: ClassVar[type[BaseModel]] = TrainSpec
+
+    def validate(self, spec: TrainSpec) -> None:
+        """Read model and questions before the job is accepted."""
+        check_spec(spec)
+
+    def run(self, spec: TrainSpec, context: JobContext) -> dict[str, Any]:
+        spec = spec.model_copy(update={"output_dir": str(context.workdir)})
+        attempt = context.workdir / "attempts" / f"{context.attempt:04d}"
+        context.progress(0.0, "starting verl" if spec.algorithm == "grpo" else "starting")
+        last: dict[str, float] = {}
+
+        def report(event: TrainEvent) -> None:
+            last.update(event.metrics)
+            context.progress(event.fraction, event.message, step=event.step, total=event.total_steps, **event.metrics)
+
+        result = run_training(spec, attempt, report, should_stop=context.should_stop)
+        context.save()
+        if result.model is None:
+            raise Stopped
+        context.commit("model", result.model)
+        self._commit_records(context, attempt)
+        return {"step": result.step, "total_steps": result.total_steps, "seconds": result.seconds, "metrics": last}
+
+    def _commit_records(self, context: JobContext, attempt: Path) -> None:
+        if (attempt / "metrics.jsonl").is_file():
+            context.commit("metrics.jsonl", attempt / "metrics.jsonl")
+        if (attempt / "rollouts").is_dir():
+            context.commit("rollouts", attempt / "rollouts")

@@ -1,0 +1,195 @@
+"""Everything that can be found wrong with a run before it starts, each as one line that names the field."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mentor.chat import ChatFormat, load_format
+from mentor.data import iter_trajectories, read_questions
+from mentor.errors import InfrastructureError, UserError
+from mentor.inference.local.weights import load_tokenizer
+from mentor.rewards import load_preset
+from mentor.rollout import user_messages
+from mentor.rpc.retry import RetryPolicy
+from mentor.tools.executor_retriever import RetrieverExecutor
+from mentor.tools.executor_sandbox import SandboxExecutor
+from mentor.tools.registry import ToolRegistry
+from mentor.tools.spec import ToolSpec
+from mentor.trajectory import Frozen, Question
+from mentor_trainer.config import TrainSpec
+from mentor_trainer.verl_ext import PINNED_VERL
+
+_PROBE = RetryPolicy(attempts=4, backoff_s=0.25, deadline_s=10.0)
+_LONGEST_CHECKED = 64
+_MIN_FREE_BYTES = 64 * 1024 * 1024
+
+
+class Plan(Frozen):
+    """What preflight found out: how many questions there are, and how many steps that makes."""
+
+    questions: int
+    total_steps: int
+
+
+def check_spec(spec: TrainSpec) -> Plan:
+    """Check files, model and settings; touches no service.
+
+    Raises:
+        UserError: naming the field and what is allowed.
+    """
+    load_preset(spec.reward)
+    chat_format = check_model(spec)
+    questions = _read(spec.train_files, "train_files", spec.train_max_samples)
+    validation = _read(spec.val_files, "val_files", spec.val_max_samples)
+    _check_questions(spec, [*questions, *validation], chat_format)
+    if spec.algorithm == "sft":
+        for file in spec.trajectory_files:
+            next(iter_trajectories(file, "trajectory_files"), None)
+    elif len(questions) < spec.train_batch_size:
+        raise UserError(
+            f"{len(questions)} questions are fewer than one batch of {spec.train_batch_size}",
+            field="train_batch_size",
+            allowed=f"at most {len(questions)}",
+        )
+    check_output(Path(spec.output_dir))
+    _check_machine(spec)
+    steps = spec.total_steps or len(questions) // spec.train_batch_size * spec.total_epochs
+    return Plan(questions=len(questions), total_steps=steps)
+
+
+def check_services(spec: TrainSpec) -> None:
+    """Make one call to every service that the run will need.
+
+    Raises:
+        UserError: a service is needed and not given, or does not answer as one.
+        InfrastructureError: it cannot be reached.
+    """
+    if spec.algorithm == "sft":
+        return
+    questions = [*_read(spec.train_files, "train_files", -1), *_read(spec.val_files, "val_files", -1)]
+    asyncio.run(_probe(spec, {tool.backend for q in questions for tool in _tools(spec, q)}))
+
+
+def check_model(spec: TrainSpec) -> ChatFormat:
+    """The model's folder, tokenizer, chat format and context length.
+
+    Raises:
+        UserError: naming the field.
+    """
+    folder = Path(spec.model)
+    tokenizer: Any = load_tokenizer(folder)
+    weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
+    if not weights:
+        raise UserError(f"{folder} holds no weights", field="model", allowed="*.safetensors beside config.json")
+    context = _context_length(folder)
+    wanted = spec.max_prompt_length + spec.max_response_length
+    if context is not None and wanted > context:
+        raise UserError(
+            f"prompt and response take up to {wanted} tokens, the model's context has {context}",
+            field="max_response_length",
+            allowed=f"at most {context - spec.max_prompt_length} with this max_prompt_length",
+        )
+    return load_format(tokenizer, spec.chat_format, **spec.template_kwargs)
+
+
+def check_output(folder: Path) -> None:
+    """The output folder can be written and has room.
+
+    Raises:
+        UserError: it cannot, or has not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write to {folder}: {reason}", field="output_dir", allowed="a writable folder") from error
+    if free < _MIN_FREE_BYTES:
+        raise UserError(f"{folder} has {free // 2**20} MiB left", field="output_dir", allowed="64 MiB or more")
+
+
+def _context_length(folder: Path) -> int | None:
+    import json
+
+    value = json.loads((folder / "config.json").read_text()).get("max_position_embeddings")
+    return int(value) if value is not None else None
+
+
+def _read(files: Iterable[str], field: str, limit: int) -> list[Question]:
+    questions = [question for file in files for question in read_questions(file, field)]
+    return questions[:limit] if limit > 0 else questions
+
+
+def _tools(spec: TrainSpec, question: Question) -> tuple[ToolSpec, ...]:
+    if question.tools is None and question.func_schemas is None:
+        question = question.model_copy(update={"tools": spec.tools})
+    return ToolRegistry(search_url=spec.retriever_url).for_question(question)
+
+
+def _check_questions(spec: TrainSpec, questions: list[Question], chat_format: ChatFormat) -> None:
+    """Every question's tools are known and have their service, and the longest prompts fit."""
+    for question in questions:
+        needed = {tool.backend for tool in _tools(spec, question)}
+        for backend, field in (("sandbox", "sandbox_url"), ("retriever", "retriever_url")):
+            if spec.algorithm == "grpo" and backend in needed and not getattr(spec, field):
+                raise UserError(
+                    f"question {question.id} offers tools of the {backend}, and no {field} is given",
+                    field=field,
+                    allowed="host:port (gRPC) or http://host:port",
+                )
+    for question in sorted(questions, key=lambda q: -len(q.question))[:_LONGEST_CHECKED]:
+        tools = [tool.openai() for tool in _tools(spec, question)]
+        length = len(chat_format.render_prompt(user_messages(question.question, spec.system_prompt), tools))
+        if length > spec.max_prompt_length:
+            raise UserError(
+                f"the prompt of question {question.id} has {length} tokens",
+                field="max_prompt_length",
+                allowed=f"{length} or more",
+            )
+
+
+def _check_machine(spec: TrainSpec) -> None:
+    if spec.algorithm == "grpo" and metadata.version("verl") != PINNED_VERL:
+        raise UserError(f"verl {metadata.version('verl')} is installed", field="verl", allowed=PINNED_VERL)
+    if spec.device == "cuda" and spec.ray_address is None:
+        import torch
+
+        if torch.cuda.device_count() < spec.n_gpus_per_node:
+            raise UserError(
+                f"{spec.n_gpus_per_node} GPUs are asked for, this machine shows {torch.cuda.device_count()}",
+                field="n_gpus_per_node",
+                allowed="at most that many, device: cpu, or a ray_address",
+            )
+    if spec.nnodes > 1 and spec.ray_address is None:
+        raise UserError("several nodes need a Ray cluster", field="ray_address", allowed="URL of its job server")
+
+
+async def _probe(spec: TrainSpec, backends: set[str]) -> None:
+    if "sandbox" in backends and spec.sandbox_url:
+        sandbox = SandboxExecutor(spec.sandbox_url, _PROBE)
+        body = {"tool": "add", "arguments": {"firstNumber": 2, "secondNumber": 3}, "timeout_s": 5.0}
+        try:
+            result = await sandbox.run(body)
+        except InfrastructureError as error:
+            raise InfrastructureError(f"sandbox_url: {error.message}") from error
+        finally:
+            await sandbox.close()
+        if result.value_json != "5":
+            raise UserError(f"{spec.sandbox_url} does not answer as a sandbox", field="sandbox_url")
+    if "retriever" in backends and spec.retriever_url:
+        retriever = RetrieverExecutor(spec.retriever_url, _PROBE)
+        try:
+            await retriever.search("test", 1)
+        except InfrastructureError as error:
+            raise InfrastructureError(f"retriever_url: {error.message}") from error
+        finally:
+            await retriever.close()
