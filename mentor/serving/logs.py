@@ -35,7 +35,7 @@ def configure_logs(service: str, level: str = "info", form: str = "json") -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "asyncio"):
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
     structlog.contextvars.bind_contextvars(service=service)
 

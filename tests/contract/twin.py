@@ -1,8 +1,8 @@
 """One table of cases for both transports of a service, so that RPC and REST twin never drift.
 
-A ``Case`` names an RPC with its request message, the REST request that must mean the same, and what both must say. The
-answers are brought into one plain form (by the service's own ``plain_message``) and compared with one another, then with
-the expectation. Errors are compared by code, message and field.
+A ``Case`` names an RPC with its request message, the REST request that must mean the same, and what both must say.
+The answers are brought into one plain form (by the service's own ``plain_message``) and compared with one another,
+then with the expectation. Errors are compared by code, message and field.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class ServiceProcess:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of one sample in the exposition; 0 if it is not there."""
-        shown = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        shown = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
         wanted = f"{name}{{{shown}}} " if shown else f"{name} "
         for line in self.get("/metrics").text.splitlines():
             if line.startswith(wanted):

@@ -13,12 +13,12 @@ import fcntl
 import gc
 import inspect
 import io
-import json
 import marshal
 import os
 import socket
 import sys
 import types
+from json import dumps, loads
 from typing import Any, NoReturn
 
 from mentor_sandbox.codec import encode
@@ -45,7 +45,7 @@ def run(
     os.umask(0o077)
     _place(descriptors)
     channel = socket.socket(fileno=_RESULT_FD)
-    request = json.loads(_read_frame(channel))
+    request = loads(_read_frame(channel))
     _raise_walls(request, config, readable, base_memory)
     sys.argv[:] = [""]
     sys.stdout, sys.stderr = _stream(1), _stream(2)
@@ -53,11 +53,11 @@ def run(
     gc.enable()
     channel.sendall(frame(b""))
     result = _guarded(request)
-    payload = json.dumps({"nonce": request["nonce"], **result}).encode("ascii")
+    payload = dumps({"nonce": request["nonce"], **result}).encode("ascii")
     if len(payload) > config["result_bytes"]:
         limit = config["result_bytes"]
         result = _failure("output_limit", "OutputLimit", f"the result exceeds {limit} bytes as JSON")
-        payload = json.dumps({"nonce": request["nonce"], **result}).encode("ascii")
+        payload = dumps({"nonce": request["nonce"], **result}).encode("ascii")
     channel.sendall(frame(payload))
     os._exit(0)
 

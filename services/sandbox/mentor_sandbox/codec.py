@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 import math
 from datetime import date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
+from json import dumps
 from typing import Any
 
 MAX_DEPTH = 200
@@ -42,7 +42,7 @@ _MARKS = frozenset(
 
 def encode(value: Any) -> str:
     """JSON text of a value, ASCII only, so that lone surrogates survive too."""
-    return json.dumps(_plain(value, 0), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return dumps(_plain(value, 0), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -2,7 +2,8 @@
 
 Server to zygote, one packet each: ``F`` fork a call (carrying three descriptors: the call's socket, its standard
 output and its standard error), ``K`` kill a call. Zygote to server: ``X`` a call ended,
-``E`` the fork failed. The zygote never sees a request: the call reads it from its own socket, as one frame, and answers with one frame.
+``E`` the fork failed. The zygote never sees a request: the call reads it from its own socket, as one frame, and answers
+with one frame.
 """
 
 from __future__ import annotations
