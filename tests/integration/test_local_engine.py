@@ -54,10 +54,8 @@ async def engine(model: PreTrainedModel) -> AsyncIterator[LocalEngine]:
 
 def prompts(count: int) -> list[list[int]]:
     generator = torch.Generator().manual_seed(3)
-    return [
-        torch.randint(2, VOCABULARY, (int(torch.randint(1, 20, (), generator=generator)),), generator=generator).tolist()
-        for _ in range(count)
-    ]
+    lengths = torch.randint(1, 20, (count,), generator=generator).tolist()
+    return [torch.randint(2, VOCABULARY, (length,), generator=generator).tolist() for length in lengths]
 
 
 def reference(model: PreTrainedModel, prompt: list[int], max_tokens: int) -> tuple[int, ...]:

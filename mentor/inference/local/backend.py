@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.requests import Request
 from transformers import PreTrainedTokenizerBase
 
-from mentor.chat.formats import ChatFormat, load_format
+from mentor.chat.formats import ChatFormat, Tokenizer, load_format
 from mentor.errors import NotFoundError, UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.engine import LocalEngine
@@ -32,7 +32,8 @@ class Backend:
         self.tokenizer = tokenizer
         self.name = name
         self.timeout_s = timeout_s
-        self._format: ChatFormat | None = load_format(tokenizer) if tokenizer.chat_template else None
+        self._template = cast(Tokenizer, tokenizer)
+        self._format: ChatFormat | None = load_format(self._template) if tokenizer.chat_template else None
 
     def check_model(self, name: str | None) -> None:
         """Refuse a model that is not the served one; no name means the served one."""
@@ -52,7 +53,7 @@ class Backend:
         clean = [_clean_message(message, index) for index, message in enumerate(messages)]
         chosen = self._format
         if template_kwargs:
-            chosen = ChatFormat(self.tokenizer, template_kwargs=template_kwargs)
+            chosen = ChatFormat(self._template, template_kwargs=template_kwargs)
         return chosen.render_prompt(clean, [_clean_tool(tool, index) for index, tool in enumerate(tools)])
 
     def encode(self, text: str) -> list[int]:

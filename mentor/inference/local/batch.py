@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -112,7 +112,7 @@ class Batch:
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1]
+        return cast(Tensor, output.logits[:, -1])
 
     def _draw(self, rows: Tensor, logits: Tensor) -> None:
         c = self._columns
@@ -172,7 +172,8 @@ class Batch:
             return
         self._columns["mask"] = mask[:, start:]
         for layer in self._cache.layers:
-            layer.keys, layer.values = layer.keys[:, :, start:], layer.values[:, :, start:]
+            keys, values = _tensors(layer)
+            _fill(layer, keys[:, :, start:], values[:, :, start:])
 
     def _join(self, arrivals: list[Row], cache: DynamicCache, columns: dict[str, Tensor]) -> None:
         self.rows = self.rows + arrivals
@@ -180,8 +181,18 @@ class Batch:
             self._cache, self._columns = cache, columns
             return
         for old, new in zip(self._cache.layers, cache.layers, strict=True):
-            old.keys, old.values = _stack(old.keys, new.keys, 2), _stack(old.values, new.values, 2)
+            (keys, values), (new_keys, new_values) = _tensors(old), _tensors(new)
+            _fill(old, _stack(keys, new_keys, 2), _stack(values, new_values, 2))
         self._columns = {name: _JOIN[name](self._columns[name], column) for name, column in columns.items()}
+
+
+def _tensors(layer: Any) -> tuple[Tensor, Tensor]:
+    """Keys and values of a filled layer, shape [rows, heads, length, head size]."""
+    return layer.keys, layer.values
+
+
+def _fill(layer: Any, keys: Tensor, values: Tensor) -> None:
+    layer.keys, layer.values = keys, values
 
 
 def _columns_of(arrivals: list[Row]) -> dict[str, Tensor]:
@@ -242,7 +253,7 @@ def _wide(old: Tensor, new: Tensor) -> Tensor:
     return _stack(old, new, 1, left=False)
 
 
-_JOIN: dict[str, Callable[[Tensor, Tensor], Any]] = {
+_JOIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mask": lambda old, new: _stack(old, new, 1),
     "stop_ids": lambda old, new: _stack(old, new, 1, left=False, value=NO_TOKEN),
     "uniforms": _wide,

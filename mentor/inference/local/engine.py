@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from mentor.errors import DeadlineError, InfrastructureError, MentorError, OverloadedError, UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.batch import Batch, Row
-from mentor.inference.local.weights import context_length, copy_weights, end_ids, load_model
+from mentor.inference.local.weights import context_length, copy_weights, end_ids, load_model, vocabulary_size
 
 _log = logging.getLogger(__name__)
 FINISHED = None
@@ -72,7 +72,7 @@ class LocalEngine:
     ) -> None:
         self.model = model if isinstance(model, PreTrainedModel) else load_model(model)
         self.context_length = context_length(self.model)
-        self.vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
+        self.vocabulary = vocabulary_size(self.model)
         self.end_ids = end_ids(self.model)
         self.max_batch, self.max_queue, self.threads = max_batch, max_queue, threads
         self._seeds = torch.Generator()
@@ -194,9 +194,8 @@ class LocalEngine:
                 f"the prompt has {len(prompt)} tokens", field="prompt", allowed=f"at most {self.context_length - 1}"
             )
         if min(prompt) < 0 or max(prompt) >= self.vocabulary:
-            raise UserError(
-                "the prompt holds a token id outside the vocabulary", field="prompt", allowed=f"0 to {self.vocabulary - 1}"
-            )
+            last = self.vocabulary - 1
+            raise UserError("a token id is outside the vocabulary", field="prompt", allowed=f"0 to {last}")
         limit = min(params.max_tokens, self.context_length - len(prompt))
         stop_ids = tuple(dict.fromkeys((*self.end_ids, *params.stop_token_ids)))
         return Row(prompt, params, limit, stop_ids, self._uniforms(params, limit))

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def sample(logits: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+def sample(
+    logits: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor, uniforms: Tensor
+) -> tuple[Tensor, Tensor]:
     """Choose one token per row by inverting the distribution function at a given uniform number.
 
     Args:

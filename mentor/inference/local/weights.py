@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -20,9 +21,11 @@ def load_model(path: str | Path, field: str = "model") -> PreTrainedModel:
     directory = _directory(path, field)
     try:
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
-    except Exception as error:  # transformers raises whatever its parts raise: OSError, ValueError, SafetensorError, ...
+    except Exception as error:  # transformers passes on whatever its parts raise: OSError, SafetensorError, ...
         raise _unreadable(directory, "model", error, field) from error
-    model.eval().requires_grad_(False)
+    _check_attention(model, field)
+    model.train(False)
+    model.requires_grad_(False)
     return model
 
 
@@ -38,6 +41,11 @@ def load_tokenizer(path: str | Path, field: str = "model") -> PreTrainedTokenize
 def context_length(model: PreTrainedModel) -> int:
     """Tokens that prompt and answer may take together."""
     return int(getattr(model.config, "max_position_embeddings", 2048))
+
+
+def vocabulary_size(model: PreTrainedModel) -> int:
+    """Rows of the embedding: every id below is accepted as input."""
+    return int(cast(torch.Tensor, model.get_input_embeddings().weight).shape[0])
 
 
 def end_ids(model: PreTrainedModel) -> tuple[int, ...]:
@@ -71,6 +79,13 @@ def copy_weights(model: PreTrainedModel, tensors: Iterable[tuple[str, torch.Tens
     for name, tensor in given.items():
         own[name].copy_(tensor)
     return len(given)
+
+
+def _check_attention(model: PreTrainedModel, field: str) -> None:
+    """Left padding over one growing cache holds for full attention only."""
+    kinds = set(getattr(model.config, "layer_types", None) or ()) - {"full_attention"}
+    if kinds:
+        raise UserError(f"the model has layers of {', '.join(sorted(kinds))}", field=field, allowed="full attention")
 
 
 def _directory(path: str | Path, field: str) -> Path:
