@@ -28,7 +28,10 @@ _MODELS_FAULT = frozenset({MALFORMED, "unknown_tool", "invalid_arguments", "too_
 class ToolRunner(Protocol):
     """What runs calls. ``mentor.tools.executor.Toolset`` is the real one."""
 
-    specs: Sequence[ToolSpec]
+    @property
+    def specs(self) -> Sequence[ToolSpec]:
+        """The tools offered, in the order in which the prompt shows them."""
+        ...
 
     async def run(self, call: ToolCall) -> Observation:
         """Run one call.

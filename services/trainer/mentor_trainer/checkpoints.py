@@ -71,3 +71,14 @@ def export_model(checkpoint: Checkpoint, target: Path) -> None:
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise UserError(f"cannot write the model to {target}: {error}", field="output_dir") from error
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the ``keep`` latest checkpoint folders, broken ones among them."""
+
+    def step_of(path: Path) -> int:
+        return int(path.name.removeprefix(_PREFIX))
+
+    numbered = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdigit()]
+    for path in sorted(numbered, key=step_of)[:-keep]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
+from pydantic import Field, ValidationError, model_validator
+
 from mentor.errors import UserError
 from mentor.grading import JUDGES
 from mentor.trajectory import Frozen
-from pydantic import Field, ValidationError, model_validator
 
+_MAX_BASES = 5
 JudgeName = Literal["math", "qa_em", "qa_sub_em"]
 assert set(JudgeName.__args__) == set(JUDGES)  # type: ignore[attr-defined]
 
@@ -160,7 +162,11 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
             ("trajectory_files", "at least one file, for SFT", grpo or bool(self.trajectory_files)),
             ("rollouts", "2 or more: a group of one has no advantage", not grpo or self.rollouts >= 2),
             ("mini_batch_size", f"a divisor of train_batch_size {batch}", batch % self.mini_batch_size == 0),
-            ("max_response_length", f"at most {self.max_sequence_length} with the prompt", room <= self.max_sequence_length),
+            (
+                "max_response_length",
+                f"at most {self.max_sequence_length} with the prompt",
+                room <= self.max_sequence_length,
+            ),
             ("n_gpus_per_node", "1 on a CPU", not cpu or self.n_gpus_per_node == 1),
             ("nnodes", "1 on a CPU", not cpu or self.nnodes == 1),
             ("tensor_parallel", "1 on a CPU", not cpu or self.tensor_parallel == 1),
@@ -236,19 +242,30 @@ def make_spec(values: Mapping[str, Any], environment: Mapping[str, str] | None =
 def load_spec(path: str | Path, environment: Mapping[str, str] | None = None, **changes: Any) -> TrainSpec:
     """A spec from a YAML file. ``changes`` replace fields. Relative paths in it are relative to where one stands.
 
+    ``base: OTHER.yaml`` in a file, relative to it, takes that file's fields first.
+
     Raises:
-        UserError: the file cannot be read, is not a mapping, or ``make_spec`` refuses it.
+        UserError: a file cannot be read, is not a mapping, or ``make_spec`` refuses it.
     """
-    file = Path(path)
+    values = _read_yaml(Path(path), depth=0)
+    return make_spec({**values, **{k: v for k, v in changes.items() if v is not None}}, environment)
+
+
+def _read_yaml(file: Path, depth: int) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text())
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}", field="spec", allowed="a YAML file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not YAML: {str(error).splitlines()[0]}", field="spec") from error
     if not isinstance(values, dict):
         raise UserError(f"{file} is not a mapping of settings", field="spec", allowed="field: value lines")
-    return make_spec({**values, **{k: v for k, v in changes.items() if v is not None}}, environment)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if depth >= _MAX_BASES:
+        raise UserError(f"{file}: bases of bases go round in a circle", field="base", allowed=f"{_MAX_BASES} at most")
+    return {**_read_yaml(file.parent / str(base), depth + 1), **values}
 
 
 def _user_error(error: ValidationError) -> UserError:

@@ -11,8 +11,12 @@ from mentor.errors import InfrastructureError, MentorError, UserError
 _TAIL_BYTES = 200_000
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PREFIX = re.compile(r"^\([A-Za-z_:0-9]+ pid=\d+[^)]*\)\s*")
-_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?(?P<name>[A-Z]\w*(?:Error|Exception|Interrupt|Exit))(?:: (?P<text>.*))?$")
-_MEMORY = re.compile(r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I)
+_EXCEPTION = re.compile(
+    r"^(?:[A-Za-z_][\w.]*\.)?(?P<name>[A-Z]\w*(?:Error|Exception|Interrupt|Exit))(?:: (?P<text>.*))?$"
+)
+_MEMORY = re.compile(
+    r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I
+)
 _DISK = re.compile(r"No space left on device|Disk quota exceeded", re.I)
 _LOST = re.compile(r"(?:InfrastructureError: )(step \d+: .*)")
 

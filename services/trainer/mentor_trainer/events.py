@@ -83,7 +83,9 @@ class MetricsFollower:
 def event_of(step: int, data: dict[str, Any], total_steps: int) -> TrainEvent:
     """The event of one step's metrics; numbers that are not finite are left out."""
     metrics = {n: float(data[key]) for n, key in REPORTED.items() if _finite(data.get(key))}
-    phases = {k.removeprefix("timing_s/"): float(v) for k, v in data.items() if k.startswith("timing_s/") and _finite(v)}
+    phases = {
+        k.removeprefix("timing_s/"): float(v) for k, v in data.items() if k.startswith("timing_s/") and _finite(v)
+    }
     return TrainEvent(step=step, total_steps=total_steps, metrics=metrics, phases=phases)
 
 

@@ -136,9 +136,7 @@ class RayJob:
     def submit(self, command: Command) -> str:
         handle = f"mentor-{uuid.uuid4().hex[:12]}"
         runtime = {"env_vars": command.environment}
-        self.client.submit_job(
-            entrypoint=shlex.join(command.arguments), submission_id=handle, runtime_env=runtime
-        )
+        self.client.submit_job(entrypoint=shlex.join(command.arguments), submission_id=handle, runtime_env=runtime)
         return handle
 
     def poll(self, handle: str) -> int | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mentor.trajectory import Frozen
-
 from mentor_trainer.config import TrainSpec
 
 Pairs = Iterator[tuple[str, Any]]

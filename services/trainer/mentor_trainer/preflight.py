@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import os
 import shutil
 from collections.abc import Iterable
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.chat import ChatFormat, load_format
-from mentor.data import iter_trajectories, read_questions
+from mentor.data import read_questions
 from mentor.errors import InfrastructureError, UserError
 from mentor.inference.local.weights import load_tokenizer
 from mentor.rewards import load_preset
@@ -23,6 +25,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Frozen, Question
 from mentor_trainer.config import TrainSpec
+from mentor_trainer.sft_data import examples, load_pairs
 from mentor_trainer.verl_ext import PINNED_VERL
 
 _PROBE = RetryPolicy(attempts=4, backoff_s=0.25, deadline_s=10.0)
@@ -48,10 +51,7 @@ def check_spec(spec: TrainSpec) -> Plan:
     questions = _read(spec.train_files, "train_files", spec.train_max_samples)
     validation = _read(spec.val_files, "val_files", spec.val_max_samples)
     _check_questions(spec, [*questions, *validation], chat_format)
-    if spec.algorithm == "sft":
-        for file in spec.trajectory_files:
-            next(iter_trajectories(file, "trajectory_files"), None)
-    elif len(questions) < spec.train_batch_size:
+    if spec.algorithm == "grpo" and len(questions) < spec.train_batch_size:
         raise UserError(
             f"{len(questions)} questions are fewer than one batch of {spec.train_batch_size}",
             field="train_batch_size",
@@ -59,8 +59,12 @@ def check_spec(spec: TrainSpec) -> Plan:
         )
     check_output(Path(spec.output_dir))
     _check_machine(spec)
-    steps = spec.total_steps or len(questions) // spec.train_batch_size * spec.total_epochs
-    return Plan(questions=len(questions), total_steps=steps)
+    # SFT keeps the last, smaller batch of an epoch, verl drops it.
+    if spec.algorithm == "sft":
+        per_epoch = math.ceil(len(examples(spec, load_pairs(spec), chat_format)) / spec.train_batch_size)
+    else:
+        per_epoch = len(questions) // spec.train_batch_size
+    return Plan(questions=len(questions), total_steps=spec.total_steps or per_epoch * spec.total_epochs)
 
 
 def check_services(spec: TrainSpec) -> None:
@@ -112,14 +116,14 @@ def check_output(folder: Path) -> None:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"cannot write to {folder}: {reason}", field="output_dir", allowed="a writable folder") from error
+        raise UserError(
+            f"cannot write to {folder}: {reason}", field="output_dir", allowed="a writable folder"
+        ) from error
     if free < _MIN_FREE_BYTES:
         raise UserError(f"{folder} has {free // 2**20} MiB left", field="output_dir", allowed="64 MiB or more")
 
 
 def _context_length(folder: Path) -> int | None:
-    import json
-
     value = json.loads((folder / "config.json").read_text()).get("max_position_embeddings")
     return int(value) if value is not None else None
 

@@ -20,7 +20,7 @@ from verl.trainer.ppo.core_algos import register_adv_est
 NAME = "grpo_mentor"
 
 
-@register_adv_est(NAME)
+@register_adv_est(NAME)  # type: ignore[untyped-decorator]
 def compute_grpo_mentor_advantage(
     token_level_rewards: torch.Tensor,
     response_mask: torch.Tensor,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
+
 from mentor.chat import ChatFormat, load_format
 from mentor.errors import MentorError
 from mentor.inference.base import SamplingParams
 from mentor.rollout import TokenPolicy, rollout
 from mentor.trajectory import Question, Termination, Trajectory
-from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
-
 from mentor_trainer.tools import ToolBox
 from mentor_trainer.verl_ext.client import VerlTokenClient
 from mentor_trainer.verl_ext.reward import TRACE
@@ -57,7 +57,7 @@ def _process_wide(config: Any, tokenizer: Any) -> _Shared:
     return _shared
 
 
-class MentorAgentLoop(AgentLoopBase):
+class MentorAgentLoop(AgentLoopBase):  # type: ignore[misc]
     """One trajectory with tools.
 
     ``run`` never raises: a sample that cannot be had becomes a failed trajectory, whose mask of zeros takes it out of

@@ -10,7 +10,7 @@ from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from mentor_trainer.checkpoints import commit
 
 
-class ManifestCallback(CheckpointCallback):
+class ManifestCallback(CheckpointCallback):  # type: ignore[misc]
     """Writes the manifest after verl has written everything else; a failure stops the run, as verl intends."""
 
     def on_save(

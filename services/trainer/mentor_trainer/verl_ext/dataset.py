@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset
+
 from mentor.data import read_questions
 from mentor.rollout import user_messages
 from mentor.trajectory import Question
-from torch.utils.data import Dataset
 
 AGENT = "mentor"
 
 
-class MentorDataset(Dataset):  # type: ignore[type-arg]
+class MentorDataset(Dataset):  # type: ignore[misc]
     """Rows for verl's agent loop, read by the library's own reader: every structured field may be a JSON string.
 
     The constructor's arguments are verl's; tokenizer and processor are not needed, rendering is the agent loop's work.

@@ -60,7 +60,7 @@ def cpu_device_module() -> types.ModuleType:
 
 
 @PlatformRegistry.register(platform="cpu")
-class PlatformCPU(PlatformBase):
+class PlatformCPU(PlatformBase):  # type: ignore[misc]
     """One processor as one device; collectives over gloo."""
 
     device_name = "cpu"
@@ -73,7 +73,7 @@ class PlatformCPU(PlatformBase):
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
         return False
 
-    def current_device(self) -> torch.device:  # type: ignore[override]
+    def current_device(self) -> torch.device:
         return _CPU
 
     def device_count(self) -> int:

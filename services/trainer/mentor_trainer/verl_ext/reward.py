@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
 from mentor.grading import make_judge
 from mentor.rewards import RewardResult, load_preset, score
 from mentor.trajectory import Question, Termination, Trajectory
-from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
-
 from mentor_trainer.verl_ext.runtime import runtime_of
 
 TRACE = "trajectory"
 
 
-class MentorRewardManager(RewardManagerBase):
+class MentorRewardManager(RewardManagerBase):  # type: ignore[misc]
     """Total reward of one trajectory, and its components as extra information that verl logs and keeps.
 
     Judging has its own deadline (``mentor.grading`` runs it in worker processes that are killed at theirs), which verl

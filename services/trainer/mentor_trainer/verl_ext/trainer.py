@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import transfer_queue as tq
-from mentor.errors import InfrastructureError
+import transfer_queue as tq  # type: ignore[import-untyped]
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from mentor.errors import InfrastructureError
 from mentor_trainer.verl_ext.metrics import rollout_metrics
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.runtime import runtime_of
@@ -24,12 +24,13 @@ _POLL_SECONDS = 0.1
 
 
 @register_trainer(NAME)
-class MentorTrainer(PPOTrainerSync):
+class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
     """Synchronous GRPO. ``trainer_mode`` answers ``sync``, which verl asks for to tell its own modes apart."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.runtime = runtime_of(config)
+        self.total_training_steps: int
 
     @property
     def trainer_mode(self) -> str:

@@ -13,7 +13,7 @@ from verl.workers.rollout.base import BaseRollout
 from mentor_trainer.verl_ext.rollout_local.replica import server_name
 
 
-class LocalAdapter(BaseRollout):
+class LocalAdapter(BaseRollout):  # type: ignore[misc]
     """Lives in the training worker. One rank per replica: no tensor parallelism on a CPU."""
 
     def __init__(self, config: Any, model_config: Any, device_mesh: Any, replica_rank: int = -1, **_: Any) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import ray
 import torch
-from mentor.errors import MentorError
-from mentor.inference.base import SamplingParams
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from verl.workers.rollout.replica import RolloutReplica, TokenOutput
+
+from mentor.errors import MentorError
+from mentor.inference.base import SamplingParams
 
 
 def server_name(replica_rank: int) -> str:
@@ -82,7 +83,7 @@ class LocalServer:
     async def stop_profile(self) -> None: ...
 
 
-class LocalReplica(RolloutReplica):
+class LocalReplica(RolloutReplica):  # type: ignore[misc]
     """Starts the server on the trainer's node."""
 
     async def launch_servers(self) -> None:

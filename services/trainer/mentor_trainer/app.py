@@ -1,0 +1,24 @@
+"""The trainer service: jobs of its kind over REST and gRPC."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from mentor.jobs.service import build_job_service
+from mentor.serving import Service, ServiceSettings
+from mentor_trainer.jobs import TrainJob
+
+
+class TrainerSettings(ServiceSettings):
+    """Settings of the service, prefix ``MENTOR_TRAINER_``; those of jobs are ``mentor.jobs.settings``."""
+
+    model_config = SettingsConfigDict(env_prefix="MENTOR_TRAINER_")
+
+    port: int = Field(default=8083, ge=0, le=65535)
+    grpc_port: int | None = Field(default=50054, ge=-1, le=65535)
+
+
+def build(settings: TrainerSettings) -> Service:
+    """The service, ready to listen."""
+    return build_job_service("trainer", settings, [TrainJob()])

@@ -1,0 +1,97 @@
+"""Teacher trajectories as training examples of the student: its own template and tokenizer, loss on assistant tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from mentor.chat import ChatFormat
+from mentor.chat.hermes import CLOSE, OPEN
+from mentor.data import iter_trajectories, read_questions
+from mentor.errors import UserError
+from mentor.rollout import user_messages
+from mentor.rollout.solve import CORRECT
+from mentor.trajectory import Frozen, Question, Termination, Trajectory, Turn
+from mentor_trainer.config import TrainSpec
+from mentor_trainer.tools import ToolBox
+
+
+class Example(Frozen):
+    """Token ids and their loss mask (1 = the assistant's), of equal length."""
+
+    ids: tuple[int, ...]
+    mask: tuple[int, ...]
+
+
+def load_pairs(spec: TrainSpec) -> list[tuple[Question, Trajectory]]:
+    """Verified trajectories with their questions, in file order.
+
+    Raises:
+        UserError: a file is malformed, or no trajectory belongs to any of the questions.
+    """
+    questions = {q.id: q for file in spec.train_files for q in read_questions(file, "train_files")}
+    every = (t for file in spec.trajectory_files for t in iter_trajectories(file, "trajectory_files"))
+    pairs = [(questions[t.question_id], t) for t in every if t.question_id in questions and usable(t)]
+    if not pairs:
+        raise UserError(
+            "no verified trajectory belongs to a question of train_files",
+            field="trajectory_files",
+            allowed="the teacher's trajectories of these questions",
+        )
+    return pairs[: spec.train_max_samples] if spec.train_max_samples > 0 else pairs
+
+
+def usable(trajectory: Trajectory) -> bool:
+    """It answered, and was not found wrong."""
+    return trajectory.termination is Termination.ANSWERED and bool(trajectory.metadata.get(CORRECT, True))
+
+
+def examples(spec: TrainSpec, pairs: Iterable[tuple[Question, Trajectory]], chat_format: ChatFormat) -> list[Example]:
+    """Tokenised pairs; those longer than ``max_sequence_length`` are left out.
+
+    Raises:
+        UserError: all are too long.
+    """
+    toolbox = ToolBox(None, None, default=spec.tools)
+    built = [tokenise(t, schemas(toolbox, q), chat_format, spec.system_prompt) for q, t in pairs]
+    fitting = [example for example in built if len(example.ids) <= spec.max_sequence_length]
+    if not fitting:
+        shortest = min(len(example.ids) for example in built)
+        raise UserError("every trajectory is too long", field="max_sequence_length", allowed=f"{shortest} or more")
+    return fitting
+
+
+def schemas(toolbox: ToolBox, question: Question) -> list[dict[str, object]]:
+    """The tools that the question's prompt shows."""
+    if question.tools is None and question.func_schemas is None:
+        question = question.model_copy(update={"tools": toolbox.default})
+    return [tool.openai() for tool in toolbox.registry.for_question(question)]
+
+
+def tokenise(
+    trajectory: Trajectory, tools: Sequence[dict[str, object]], chat_format: ChatFormat, system: str | None = None
+) -> Example:
+    """Render a trajectory as the student would have lived it: prompt, turns, observations.
+
+    Text is the common ground: the teacher may have another tokenizer, and a black box returns no ids at all.
+    """
+    ids = list(chat_format.render_prompt(user_messages(trajectory.question, system), list(tools)))
+    mask = [0] * len(ids)
+    for turn in trajectory.turns:
+        said = chat_format.encode(turn_text(turn) + chat_format.end_of_turn)
+        observed = chat_format.render_observations(turn.tool_calls, turn.observations) if turn.observations else []
+        ids += [*said, *observed]
+        mask += [1] * len(said) + [0] * len(observed)
+    return Example(ids=tuple(ids), mask=tuple(mask))
+
+
+def turn_text(turn: Turn) -> str:
+    """What the model wrote. A server that parsed reasoning or calls out of the text has them put back."""
+    text = turn.text
+    if turn.tool_calls and OPEN not in text:
+        calls = ({"name": c.name, "arguments": c.arguments} for c in turn.tool_calls)
+        blocks = [f"{OPEN}\n{json.dumps(call, ensure_ascii=False)}\n{CLOSE}" for call in calls]
+        text = "\n".join([text, *blocks] if text else blocks)
+    if turn.reasoning and "</think>" not in text:
+        text = f"<think>\n{turn.reasoning}\n</think>\n\n{text}"
+    return text
