@@ -56,7 +56,7 @@ class SentenceEncoder:
     @property
     def dimension(self) -> int:
         """See ``Encoder.dimension``."""
-        return int(self._model.get_sentence_embedding_dimension())
+        return int(self._model.get_embedding_dimension())
 
     def encode_queries(self, texts: list[str]) -> Vectors:
         """See ``Encoder.encode_queries``."""
@@ -110,4 +110,4 @@ def _modules(path: Path, settings: RetrieverSettings) -> list[Any] | None:
     from sentence_transformers.sentence_transformer import modules
 
     transformer = modules.Transformer(str(path))
-    return [transformer, modules.Pooling(transformer.get_word_embedding_dimension(), pooling_mode=settings.pooling)]
+    return [transformer, modules.Pooling(transformer.get_embedding_dimension(), pooling_mode=settings.pooling)]
