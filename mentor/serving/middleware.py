@@ -7,6 +7,7 @@ import json
 import time
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mentor.rpc.context import (
@@ -102,10 +103,6 @@ class AuthMiddleware:
             await _refuse(send, 401, "unauthenticated", "a valid bearer token is required")
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class SizeLimitMiddleware:
     """Refuses a request body above ``limit`` bytes with 413, whether or not its length was announced."""
 
@@ -129,10 +126,7 @@ class SizeLimitMiddleware:
             part = await receive()
             seen += len(part.get("body", b""))
             if seen > self.limit:
-                raise _TooLarge
+                raise HTTPException(413, message)
             return part
 
-        try:
-            await self.app(scope, counted, send)
-        except _TooLarge:
-            await _refuse(send, 413, "too_large", message)
+        await self.app(scope, counted, send)

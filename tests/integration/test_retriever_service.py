@@ -14,11 +14,6 @@ import faiss
 import numpy as np
 import pytest
 import Stemmer
-from mentor_retriever.app import build
-from mentor_retriever.corpus import Corpus
-from mentor_retriever.encoder import open_encoder
-from mentor_retriever.index import open_index
-from mentor_retriever.settings import RetrieverSettings
 
 from mentor.errors import InfrastructureError, UserError
 from mentor.rpc.retry import RetryPolicy
@@ -27,6 +22,11 @@ from mentor.tools import WIKIPEDIA_SEARCH
 from mentor.tools.executor import Toolset
 from mentor.tools.executor_retriever import RetrieverExecutor
 from mentor.trajectory import ToolCall
+from mentor_retriever.app import build
+from mentor_retriever.corpus import Corpus
+from mentor_retriever.encoder import open_encoder
+from mentor_retriever.index import open_index
+from mentor_retriever.settings import RetrieverSettings
 from tests.support.service_process import ServiceProcess, run_to_exit, running_process
 
 SUBJECTS = ("rivers", "mountains", "painters", "engines", "orbits", "bridges", "violins", "treaties")
@@ -314,7 +314,7 @@ async def test_the_search_tool_shows_passages_joined_by_blank_lines(corpus: Path
 async def test_the_search_tool_raises_when_the_retriever_is_away() -> None:
     for endpoint in ("127.0.0.1:1", "http://127.0.0.1:1"):
         executor = RetrieverExecutor(endpoint, RetryPolicy(attempts=2, backoff_s=0.01, deadline_s=5))
-        with pytest.raises(InfrastructureError, match="127.0.0.1:1"):
+        with pytest.raises(InfrastructureError, match=r"127\.0\.0\.1:1"):
             await executor.search("anything")
         await executor.close()
 

@@ -86,15 +86,16 @@ def test_large_output_is_neither_lost_nor_a_timeout(sandbox: ServiceProcess) -> 
 
 
 HOSTILE = [
-    ("an endless loop that excepts everything", "while True:\n  try:\n    while True: pass\n  except BaseException: pass",
-     "timeout", None),
+    ("an endless loop that excepts everything",
+     "while True:\n  try:\n    while True: pass\n  except BaseException: pass", "timeout", None),
     ("an endless loop in C", "sum(iter(int, 1))", "timeout", None),
     ("fork", "import os\nos.fork()", "tool_error", "PermissionError"),
     ("a subprocess", "import subprocess\nsubprocess.run(['true'])", "tool_error", "PermissionError"),
     ("a memory bomb", "x = 'a' * 10**11", "memory", "MemoryError"),
     ("a growing list", "x = []\nwhile True: x.append(' ' * 10**7)", "memory", "MemoryError"),
     ("an output flood", "while True: print('x' * 100_000)", "output_limit", "OutputLimit"),
-    ("an output flood below Python", "import os\nwhile True: os.write(1, b'x' * 100_000)", "output_limit", "OutputLimit"),
+    ("an output flood below Python", "import os\nwhile True: os.write(1, b'x' * 100_000)", "output_limit",
+     "OutputLimit"),
     ("a result too large", "x = 'a' * 10_000_000", "output_limit", "OutputLimit"),
     ("a disk flood", "n = 0\nwhile True:\n  n += 1\n  open(str(n), 'w').write('x' * 10**6)", "output_limit",
      "ScratchLimit"),

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
-from mentor_sandbox import processes
-from mentor_sandbox.app import build
-from mentor_sandbox.execution import Execution
-from mentor_sandbox.settings import SandboxSettings
 
 from mentor.errors import InfrastructureError, OverloadedError, UserError
 from mentor.rpc.retry import RetryPolicy
@@ -26,6 +23,10 @@ from mentor.tools import MATH_TOOLS, ToolSpec
 from mentor.tools.executor import Toolset
 from mentor.tools.executor_sandbox import SandboxExecutor
 from mentor.trajectory import ToolCall
+from mentor_sandbox import processes
+from mentor_sandbox.app import build
+from mentor_sandbox.execution import Execution
+from mentor_sandbox.settings import SandboxSettings
 from tests.support.service_process import ServiceProcess, run_to_exit, running_process
 from tests.support.waiting import eventually
 
@@ -61,12 +62,13 @@ def test_a_lost_zygote_is_infrastructure_and_is_replaced() -> None:
 
 def test_the_calls_of_a_killed_server_die_with_it() -> None:
     with running_process("mentor_sandbox") as sandbox, ThreadPoolExecutor(1) as threads:
-        threads.submit(lambda: pytest.raises(Exception, sandbox.post, "/v1/execute", LOOP))
+        lost = threads.submit(sandbox.post, "/v1/execute", LOOP)
         eventually(lambda: running_calls(sandbox) == 1)
         (zygote,) = zygote_pids(sandbox)
         (call,) = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
         sandbox.process.kill()
         eventually(lambda: not _alive(zygote) and not _alive(int(call)), within=10)
+        assert isinstance(lost.exception(), httpx.TransportError)
 
 
 def _alive(pid: int) -> bool:
