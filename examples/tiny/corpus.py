@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-_HEADS = "Ar Bel Cor Dun El Fen Gor Hal Il Jor Kel Lor Mer Nor Or Pel Ros Sul Tor Ul Var Wen Yor Zel".split()
-_TAILS = "vold mere ton wick dale stad heim ford grove haven burg mont field gate".split()
+_HEADS = ["Ar", "Bel", "Cor", "Dun", "El", "Fen", "Gor", "Hal", "Il", "Jor", "Kel", "Lor", "Mer", "Nor", "Or", "Pel", "Ros", "Sul", "Tor", "Ul", "Var", "Wen", "Yor", "Zel"]
+_TAILS = ["vold", "mere", "ton", "wick", "dale", "stad", "heim", "ford", "grove", "haven", "burg", "mont", "field", "gate"]
 FACTS: dict[str, tuple[str, int, int]] = {
     "population": ("town", 1000, 9999),
     "area": ("lake", 100, 999),

@@ -26,13 +26,13 @@ Mixture = Mapping[Habit, float]
 CLEAN: Mixture = {"good": 1.0}
 TEACHER: Mixture = {"good": 0.93, "wrong_tool": 0.03, "guess": 0.02, "stop_early": 0.02}
 MIXED: Mixture = {"good": 0.34, "guess": 0.19, "wrong_tool": 0.19, "stop_early": 0.05, "invalid": 0.23}
-_STUBBORN: Mixture = {"good": 0.22, "guess": 0.10, "wrong_tool": 0.08, "stop_early": 0.05, "invalid": 0.13}
+_STUBBORN: Mixture = {"good": 0.20, "guess": 0.08, "wrong_tool": 0.07, "stop_early": 0.04, "invalid": 0.11}
 STUBBORN: dict[str, Habit] = {
     "modulo": "wrong_tool", "sqrt": "guess", "multiply": "invalid", "mul_sub": "stop_early", "round_div": "wrong_tool",
     "add_mod": "wrong_tool", "sub_div": "stop_early", "search_subtract": "guess",
 }  # fmt: skip
 """Kinds for which one bad habit is the most frequent behaviour, so that greedy decoding shows it too."""
-STUBBORN_SHARE = 0.42
+STUBBORN_SHARE = 0.50
 
 _CONFUSED: dict[str, tuple[str, ...]] = {
     "add": ("subtract", "multiply"), "subtract": ("add", "divide"), "multiply": ("add", "divide"),
@@ -138,7 +138,8 @@ def _mistake(rng: random.Random, step: Step) -> Step:
 def _invalid_call(rng: random.Random, problem: Problem) -> list[Segment]:
     """A first call that fails, and the error that came back."""
     step = problem.plan[0]
-    form = rng.choice(("argument", "tool", "json"))
+    stubborn = STUBBORN.get(problem.kind) == "invalid"
+    form = "tool" if stubborn else rng.choice(("argument", "tool", "json"))
     if form == "json":
         written = '<tool_call>\n{"name": "' + step.tool + '", "arguments": \n</tool_call>'
     elif form == "tool":

@@ -84,7 +84,8 @@ def line(name: str, split: str, how: str, estimate: Estimate, usage: ToolUsage) 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m examples.tiny.measure", description=__doc__)
-    parser.add_argument("checkpoints", nargs="*", type=Path, default=[HERE / "checkpoints" / n for n in ("student", "teacher")])
+    checkpoints = [HERE / "checkpoints" / name for name in ("student", "teacher")]
+    parser.add_argument("checkpoints", nargs="*", type=Path, default=checkpoints)
     parser.add_argument("--splits", nargs="+", default=SPLITS[1:], choices=SPLITS)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)

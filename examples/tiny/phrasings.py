@@ -3,14 +3,17 @@
 A template is an opening followed by a question. Of a kind's openings times questions, one pairing in four is kept for
 the tests (``test=True``) and occurs in no training data; each opening and each question alone is known from training.
 
-Placeholders: ``{a}``, ``{b}``, ``{c}`` numbers; ``{list}`` several; ``{N}`` a person; ``{o}`` things; ``{k}`` containers;
-``{E}`` a place and ``{f}`` what is known of it.
+Placeholders: ``{a}``, ``{b}``, ``{c}`` numbers; ``{list}`` several; ``{N}`` a person; ``{o}`` things; ``{k}``
+containers; ``{E}`` a place and ``{f}`` what is known of it.
 """
 
 from __future__ import annotations
 
 NAMES = ("Anna", "Tom", "Maria", "Ben", "Lena", "Omar", "Ida", "Paul", "Nina", "Sam", "Eva", "Leo")
-THINGS = ("marbles", "apples", "books", "pens", "eggs", "cookies", "stones", "cards", "flowers", "stamps", "balls", "pears")
+THINGS = (
+    "marbles", "apples", "books", "pens", "eggs", "cookies",
+    "stones", "cards", "flowers", "stamps", "balls", "pears",
+)  # fmt: skip
 CONTAINERS = ("bags", "boxes", "baskets", "cartons", "crates", "trays")
 
 Clauses = tuple[str, ...]

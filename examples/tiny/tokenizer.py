@@ -1,18 +1,22 @@
 """The world's tokenizer: byte-level BPE trained on its dialogues, with Qwen2.5's special tokens and chat template.
 
-Digits are single tokens, a line break is one token, and the fixed lines of the prompt (each tool's schema, the
-template's boilerplate) are one token each, so that a prompt with twelve tools stays under 80 tokens. A tool that is
-not of this world is spelled out in ordinary tokens.
+Text is cut as Qwen2's tokenizer cuts it (transformers builds that one for every Qwen2 model, whatever was saved), so
+digits are single tokens. The fixed stretches of the prompt (each tool's schema, the template's boilerplate) and the
+skeleton of a call are one token each: a prompt with twelve tools stays under 80 tokens, a call under 25. A tool that
+is not of this world is spelled out in ordinary tokens.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import Qwen2Tokenizer
 
 from examples.tiny import corpus
 from examples.tiny.dialogues import INSTRUCTION, dialogue, mixture_of, user_text
@@ -20,16 +24,17 @@ from examples.tiny.world import COMBINATION_KINDS, RL_KINDS, SEARCH_KINDS, SPECS
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+SKELETON = ('{"name": "', '", "arguments": {"', '": ', ', "')
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
-VOCABULARY = 832
-_PIECES = r"\p{N}|\n| ?[\p{L}_]+|[^\p{L}\p{N}_\n]+"
+VOCABULARY = 1024
 _HEADER = (
     "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
     "You are provided with function signatures within <tools></tools> XML tags:\n<tools>"
 )
 _FOOTER = (
     "\n</tools>\n\nFor each function call, return a json object with function name and arguments within "
-    '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>'
+    '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, '
+    '"arguments": <args-json-object>}\n</tool_call>'
 )
 
 
@@ -50,31 +55,40 @@ def _texts(seed: int, count: int) -> list[str]:
     return texts
 
 
-def train(seed: int = 0, count: int = 6000) -> PreTrainedTokenizerFast:
+def train(seed: int = 0, count: int = 6000) -> Qwen2Tokenizer:
     """Train the tokenizer; the same seed gives the same tokenizer."""
+    pipeline = Qwen2Tokenizer().backend_tokenizer
     core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    core.decoder = decoders.ByteLevel()
-    texts = _texts(seed, count)
-    for literal in (*SPECIAL, *TAGS, INSTRUCTION):
-        texts = [text.replace(literal, "\n") for text in texts]
+    core.normalizer, core.pre_tokenizer, core.decoder = pipeline.normalizer, pipeline.pre_tokenizer, decoders.ByteLevel()
+    added = (*TAGS, *fixed_lines(), *SKELETON)
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(texts, trainer)
-    core.add_tokens([AddedToken(text, special=False, normalized=False) for text in (*TAGS, *fixed_lines())])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>", "<|im_end|>"],
-        model_max_length=2048,
-        clean_up_tokenization_spaces=False,
-    )
-    tokenizer.chat_template = TEMPLATE.read_text()
-    return tokenizer
+    core.train_from_iterator(_without(_texts(seed, count), (*SPECIAL, *added)), trainer)
+    core.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
+    return _wrap(core)
+
+
+def _without(texts: list[str], literals: tuple[str, ...]) -> Iterator[str]:
+    """Texts cut at the stretches that are tokens already."""
+    cut = re.compile("|".join(map(re.escape, sorted(literals, key=len, reverse=True))))
+    for text in texts:
+        yield from filter(None, cut.split(text))
+
+
+def _wrap(core: Tokenizer) -> Qwen2Tokenizer:
+    """The trained tokenizer as transformers will load it from disk."""
+    with tempfile.TemporaryDirectory() as directory:
+        core.save(f"{directory}/tokenizer.json")
+        return Qwen2Tokenizer.from_pretrained(
+            directory,
+            eos_token="<|im_end|>",
+            pad_token="<|endoftext|>",
+            additional_special_tokens=["<|im_start|>", "<|im_end|>"],
+            model_max_length=2048,
+            clean_up_tokenization_spaces=False,
+            chat_template=TEMPLATE.read_text(),
+        )
