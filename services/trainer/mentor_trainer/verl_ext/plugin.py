@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 
-from mentor_trainer.verl_ext import advantage, engine_cpu  # noqa: F401  (importing registers the estimator)
+CPU = os.environ.get("VERL_PLATFORM") == "cpu"
+
+if CPU:
+    # First: verl asks for the platform while its other modules are being imported.
+    from mentor_trainer.verl_ext import platform_cpu  # noqa: F401
+
+from mentor_trainer.verl_ext import advantage, engine_cpu, trainer  # noqa: F401  (importing registers)
 
 engine_cpu.register_rollout()
 
-if os.environ.get("VERL_PLATFORM") == "cpu":
-    from mentor_trainer.verl_ext import patches, platform_cpu  # noqa: F401  (importing registers the platform)
+if CPU:
+    from mentor_trainer.verl_ext import patches
 
     engine_cpu.register_engine()
     patches.apply()
-
-from mentor_trainer.verl_ext import trainer  # noqa: E402, F401  (last: it needs the platform)
