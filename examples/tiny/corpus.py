@@ -10,8 +10,13 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-_HEADS = ["Ar", "Bel", "Cor", "Dun", "El", "Fen", "Gor", "Hal", "Il", "Jor", "Kel", "Lor", "Mer", "Nor", "Or", "Pel", "Ros", "Sul", "Tor", "Ul", "Var", "Wen", "Yor", "Zel"]
-_TAILS = ["vold", "mere", "ton", "wick", "dale", "stad", "heim", "ford", "grove", "haven", "burg", "mont", "field", "gate"]
+HEADS = (
+    "Ar", "Bel", "Cor", "Dun", "El", "Fen", "Gor", "Hal", "Il", "Jor", "Kel", "Lor",
+    "Mer", "Nor", "Or", "Pel", "Ros", "Sul", "Tor", "Ul", "Var", "Wen", "Yor", "Zel",
+)  # fmt: skip
+TAILS = (
+    "vold", "mere", "ton", "wick", "dale", "stad", "heim", "ford", "grove", "haven", "burg", "mont", "field", "gate",
+)  # fmt: skip
 FACTS: dict[str, tuple[str, int, int]] = {
     "population": ("town", 1000, 9999),
     "area": ("lake", 100, 999),
@@ -47,7 +52,7 @@ class Place:
 
 def _places() -> tuple[Place, ...]:
     rng = random.Random(SEED)
-    names = [head + tail for head in _HEADS for tail in _TAILS]
+    names = [head + tail for head in HEADS for tail in TAILS]
     rng.shuffle(names)
     facts = sorted(FACTS)
     places = []

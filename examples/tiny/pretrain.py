@@ -12,11 +12,15 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
+from examples.tiny import corpus
 from examples.tiny.dialogues import END, Mixture, Segment, dialogue, user_text
 from examples.tiny.world import ALL_NAMES, COMBINATION_KINDS, RL_KINDS, SEARCH_KINDS, SPECS, Problem, sample
 
 KINDS = RL_KINDS + COMBINATION_KINDS + SEARCH_KINDS
+SEARCH_WEIGHT = 2
+"""Copying names is learned later than copying numbers, so search problems come more often than other kinds."""
 IGNORED = -100
+NAMES_IN_DRILLS = 0.3
 CHUNKS = 2
 Habits = Callable[[str], Mixture]
 
@@ -110,21 +114,31 @@ class Encoder:
 
 
 def drill(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:
-    """A copy drill: numbers to be repeated in the order given, which is what forms induction heads early."""
-    numbers = []
-    for _ in range(rng.randint(3, 8)):
-        whole = str(rng.randint(1, 10 ** rng.randint(1, 5)))
-        numbers.append(whole + (f".{rng.randint(1, 999)}" if rng.random() < 0.2 else ""))
-    listed = ", ".join(numbers)
+    """A copy drill: numbers and names to be repeated in the order given, which forms induction heads early."""
+    listed = ", ".join(_name(rng) if rng.random() < NAMES_IN_DRILLS else _number(rng) for _ in range(rng.randint(3, 8)))
     head = encoder.text(f"<|im_start|>user\nRepeat {listed}{END}\n<|im_start|>assistant\n")
     return encoder.example(head, [Segment(listed + END, True)])
 
 
-def examples(encoder: Encoder, habits: Habits, seed: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Endless dialogues on problems of the training side, every kind equally often."""
-    rng = random.Random(seed)
+def _number(rng: random.Random) -> str:
+    whole = str(rng.randint(1, 10 ** rng.randint(1, 5)))
+    return whole + (f".{rng.randint(1, 999)}" if rng.random() < 0.2 else "")
+
+
+def _name(rng: random.Random) -> str:
+    """A fact of a made-up place; never of a held-out one."""
     while True:
-        problem = sample(rng, rng.choice(KINDS), test=False)
+        name = rng.choice(corpus.HEADS) + rng.choice(corpus.TAILS)
+        if name not in corpus.BY_NAME or not corpus.BY_NAME[name].held_out:
+            return f"{rng.choice(sorted(corpus.FACTS))} of {name}"
+
+
+def examples(encoder: Encoder, habits: Habits, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Endless dialogues on problems of the training side, every kind equally often but for the search kinds."""
+    rng = random.Random(seed)
+    kinds = KINDS + SEARCH_KINDS * (SEARCH_WEIGHT - 1)
+    while True:
+        problem = sample(rng, rng.choice(kinds), test=False)
         tools = ALL_NAMES if rng.random() < 0.1 else None
         yield encoder.example(encoder.prompt(problem, tools), dialogue(rng, problem, habits(problem.kind)))
 
