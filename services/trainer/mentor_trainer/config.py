@@ -124,7 +124,7 @@ class ServiceFields(Frozen):
     turn_timeout_s: float = Field(default=600.0, gt=0)
     trajectory_timeout_s: float = Field(default=1800.0, gt=0)
     infrastructure_wait_s: float = Field(default=60.0, ge=0)
-    max_failed_fraction: float = Field(default=0.5, ge=0, le=1)
+    max_failed_fraction: float = Field(default=0.25, ge=0, le=1)
     loggers: tuple[Literal["console", "file", "tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
 
 

@@ -36,7 +36,7 @@ class Runtime(Frozen):
     sandbox_url: str | None = None
     retriever_url: str | None = None
     infrastructure_wait_s: float = 60.0
-    max_failed_fraction: float = 0.5
+    max_failed_fraction: float = 0.25
     stop_file: str | None = None
     rollouts_dir: str | None = None
 

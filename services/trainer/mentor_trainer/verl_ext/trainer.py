@@ -59,7 +59,7 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
 
     def _refuse_outage(self, fields: Sequence[Mapping[str, Any]], infos: Sequence[Mapping[str, Any]]) -> None:
         lost = [f for f, info in zip(fields, infos, strict=True) if info.get("excluded")]
-        if len(lost) > self.runtime.max_failed_fraction * len(fields):
+        if lost and (len(lost) == len(fields) or len(lost) > self.runtime.max_failed_fraction * len(fields)):
             reason = json.loads(lost[0][TRACE]).get("error") or "unknown"
             raise InfrastructureError(
                 f"step {self.global_steps}: {len(lost)} of {len(fields)} rollouts were lost to infrastructure: {reason}"
