@@ -8,7 +8,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 
-class AsciiJSONResponse(JSONResponse):
+class AsciiJSONResponse(JSONResponse):  # type: ignore[misc]
     """JSON with everything beyond ASCII escaped."""
 
     def render(self, content: Any) -> bytes:

@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from mentor_retriever.app import build
-from mentor_retriever.settings import RetrieverSettings
 
 from mentor.rpc.v1 import retriever_pb2 as pb
 from mentor.rpc.v1.retriever_pb2_grpc import RetrieverServiceStub
 from mentor.serving import running
+from mentor_retriever.app import build
+from mentor_retriever.settings import RetrieverSettings
 from tests.contract.twin import Case, Failure, Plain, Twin
 
 DOCUMENTS = [
@@ -51,7 +51,7 @@ async def twin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Twin]:
     corpus.write_text("\n".join(json.dumps(document) for document in DOCUMENTS))
     settings = RetrieverSettings(corpus_path=corpus, port=0, grpc_port=0, max_top_n=50, max_batch=4, access_log=False)
     async with running(build(settings)) as server, grpc.aio.insecure_channel(str(server.grpc_target)) as channel:
-        stub: Any = RetrieverServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub: Any = RetrieverServiceStub(channel)
         yield Twin(server.http_url, stub, plain_message)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from mentor_sandbox.app import build
-from mentor_sandbox.settings import SandboxSettings
 
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceStub
 from mentor.serving import running
+from mentor_sandbox.app import build
+from mentor_sandbox.settings import SandboxSettings
 from tests.contract.twin import Case, Failure, Plain, Twin
 
 FIELDS = ("status", "value_json", "stdout", "stderr", "error_type", "error_message", "duration_ms", "truncated")
@@ -49,7 +49,7 @@ def plain_message(message: Any) -> Plain:
 async def twin() -> AsyncIterator[Twin]:
     settings = SandboxSettings(port=0, grpc_port=0, access_log=False)
     async with running(build(settings)) as server, grpc.aio.insecure_channel(str(server.grpc_target)) as channel:
-        stub: Any = SandboxServiceStub(channel)  # type: ignore[no-untyped-call]
+        stub: Any = SandboxServiceStub(channel)
         yield Twin(server.http_url, stub, plain_message, volatile=frozenset({"duration_ms"}))
 
 

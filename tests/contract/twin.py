@@ -82,10 +82,12 @@ class Twin:
         call = getattr(self.stub, case.rpc)(case.request, timeout=60, metadata=tuple(self.headers.items()))
         try:
             if case.stream:
-                return self._stable({"events": [self.plain_message(message) async for message in call]})
-            return self._stable(self.plain_message(await call))
+                plain = {"events": [self.plain_message(message) async for message in call]}
+            else:
+                plain = self.plain_message(await call)
         except grpc.aio.AioRpcError as failure:
             return from_grpc(failure)
+        return self._stable(plain)
 
     async def _rest(self, case: Case) -> Plain | MentorError:
         async with httpx.AsyncClient(base_url=self.http_url, trust_env=False, timeout=60) as client:
@@ -94,10 +96,13 @@ class Twin:
             return from_http(response)
         return self._stable({"events": _events(response.text)} if case.stream else response.json())
 
-    def _stable(self, value: Any) -> Any:
+    def _stable(self, answer: Plain) -> Plain:
+        return {key: self._without_volatile(item) for key, item in answer.items() if key not in self.volatile}
+
+    def _without_volatile(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: self._stable(item) for key, item in value.items() if key not in self.volatile}
-        return [self._stable(item) for item in value] if isinstance(value, list) else value
+            return self._stable(value)
+        return [self._without_volatile(item) for item in value] if isinstance(value, list) else value
 
 
 def _events(text: str) -> list[Any]:

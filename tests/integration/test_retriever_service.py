@@ -188,7 +188,11 @@ def test_an_index_of_another_corpus_or_dimension_is_refused(corpus: Path, tmp_pa
     wrong.add(np.zeros((len(DOCUMENTS), 7), dtype=np.float32))
     path = tmp_path / "wrong.index"
     faiss.write_index(wrong, str(path))
-    dense = {"corpus_path": corpus, "retrieval_method": "minilm", "retrieval_model_path": Path(encoder_path())}
+    dense: dict[str, Any] = {
+        "corpus_path": corpus,
+        "retrieval_method": "minilm",
+        "retrieval_model_path": Path(encoder_path()),
+    }
     with pytest.raises(UserError, match="dimension 7"):
         open_index(RetrieverSettings(**dense, index_path=path), Corpus(corpus))
     path.write_text("not an index")

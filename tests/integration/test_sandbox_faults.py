@@ -31,7 +31,7 @@ from tests.support.service_process import ServiceProcess, run_to_exit, running_p
 from tests.support.waiting import eventually
 
 SLOW = {"env": "import time", "expression": "time.sleep(1.5)", "timeout_s": 10}
-LOOP = {"env": "while True: pass", "expression": "0", "timeout_s": 20}
+LOOP: dict[str, Any] = {"env": "while True: pass", "expression": "0", "timeout_s": 20}
 
 
 def zygote_pids(sandbox: ServiceProcess) -> list[int]:
@@ -88,12 +88,13 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_come_back() -> None:
         assert int(refused.headers["retry-after"]) >= 1
         assert refused.json()["error"]["code"] == "overloaded"
         with grpc.insecure_channel(sandbox.grpc) as channel:
-            stub: Any = SandboxServiceStub(channel)  # type: ignore[no-untyped-call]
+            stub: Any = SandboxServiceStub(channel)
             one = pb.ToolCall(expression=pb.ExpressionCall(expression="1"))
             with pytest.raises(grpc.RpcError) as caught:
                 stub.Execute(pb.ExecuteRequest(call=one), timeout=20)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "retry-after" in dict(caught.value.trailing_metadata())
+        trailers: Any = caught.value.trailing_metadata()
+        assert "retry-after" in dict(trailers)
         assert [call.result().json()["status"] for call in accepted] == ["ok", "ok"]
 
 
@@ -112,7 +113,7 @@ def test_a_batch_that_does_not_fit_is_refused_whole() -> None:
 def test_a_caller_that_vanishes_stops_its_call() -> None:
     with running_process("mentor_sandbox") as sandbox:
         with grpc.insecure_channel(sandbox.grpc) as channel:
-            stub: Any = SandboxServiceStub(channel)  # type: ignore[no-untyped-call]
+            stub: Any = SandboxServiceStub(channel)
             expression = pb.ExpressionCall(env=LOOP["env"], expression="0")
             call = stub.Execute.future(pb.ExecuteRequest(call=pb.ToolCall(expression=expression, timeout_s=60)))
             eventually(lambda: running_calls(sandbox) == 1)
@@ -182,7 +183,13 @@ def daemonise():
         os._exit(0)
     return "left"
 """
-    request = {"code": None, "source": source, "function": "daemonise", "arguments": {}, "expression": None}
+    request: dict[str, Any] = {
+        "code": None,
+        "source": source,
+        "function": "daemonise",
+        "arguments": {},
+        "expression": None,
+    }
     result = await Execution(zygote, SandboxSettings(), tmp_path).run(request, 5)
     children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
     await asyncio.to_thread(eventually, lambda: not children.read_text().strip(), 10)

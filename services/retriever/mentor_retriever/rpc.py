@@ -15,7 +15,7 @@ FULL_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 Context = ServicerContext[Any, Any]
 
 
-class RetrieverServicer(RetrieverServiceServicer):
+class RetrieverServicer(RetrieverServiceServicer):  # type: ignore[misc]
     """Translates messages; everything else is the engine's."""
 
     def __init__(self, retriever: Retriever) -> None:

@@ -43,8 +43,8 @@ class Execution:
             InfrastructureError: the zygote died, no process could be started, or it did not begin in time.
         """
         nonce = secrets.token_hex(8)
-        directory = tempfile.mkdtemp(prefix="call-", dir=self._scratch_root)
-        full = {**request, "nonce": nonce, "scratch": directory, "timeout_s": timeout_s}
+        directory = Path(tempfile.mkdtemp(prefix="call-", dir=self._scratch_root))
+        full = {**request, "nonce": nonce, "scratch": str(directory), "timeout_s": timeout_s}
         with contextlib.ExitStack() as stack:
             ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
             ours.setblocking(False)
@@ -69,7 +69,7 @@ class Execution:
         timeout_s: float,
         call: int,
         ended: asyncio.Future[Exit],
-        directory: str,
+        directory: Path,
     ) -> bytes:
         """Send the request and listen. On return the process has ended; what it said is in the bytes."""
         reader = _Reader(ours, self._settings.result_mb * MIB + _CHUNK)
@@ -103,7 +103,7 @@ class Execution:
         if not begun:
             raise _NeverBegan("the call's process ended before it began")
 
-    async def _watch_scratch(self, call: int, directory: str) -> None:
+    async def _watch_scratch(self, call: int, directory: Path) -> None:
         limit = self._settings.scratch_mb * MIB
         while True:
             await asyncio.sleep(_SCRATCH_PERIOD_S)

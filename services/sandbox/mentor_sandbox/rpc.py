@@ -17,7 +17,7 @@ FULL_NAME = pb.DESCRIPTOR.services_by_name["SandboxService"].full_name
 Context = ServicerContext[Any, Any]
 
 
-class SandboxServicer(SandboxServiceServicer):
+class SandboxServicer(SandboxServiceServicer):  # type: ignore[misc]
     """Translates messages; everything else is the engine's."""
 
     def __init__(self, sandbox: Sandbox) -> None:

@@ -6,32 +6,36 @@ import asyncio
 import os
 import shutil
 import stat
+from pathlib import Path
 
 MAX_ENTRIES = 10_000
 
 
-async def remove(directory: str) -> None:
+async def remove(directory: Path) -> None:
     """Remove a scratch directory; an empty one (nearly all are) at once, a full one in a thread."""
     try:
-        os.rmdir(directory)
+        directory.rmdir()
     except OSError:
         await asyncio.to_thread(_remove_tree, directory)
 
 
-def _remove_tree(directory: str) -> None:
-    for path, _, _ in os.walk(directory):
-        os.chmod(path, stat.S_IRWXU)
+def _remove_tree(directory: Path) -> None:
+    """A call may have locked its own directories; links are not followed, they may point anywhere."""
+    for path, directories, _ in os.walk(directory):
+        for inner in (Path(path, name) for name in directories):
+            if not inner.is_symlink():
+                inner.chmod(stat.S_IRWXU)
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def exceeds(directory: str, limit: int) -> bool:
+def exceeds(directory: Path, limit: int) -> bool:
     """Whether the files in it take more than ``limit`` bytes, or are too many to count."""
     size = entries = 0
     for path, directories, files in os.walk(directory):
         entries += len(directories) + len(files)
         for name in files:
             try:
-                size += os.lstat(os.path.join(path, name)).st_blocks * 512
+                size += Path(path, name).lstat().st_blocks * 512
             except OSError:
                 continue
         if size > limit or entries > MAX_ENTRIES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +76,7 @@ def _save(index: bm25s.BM25, path: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.parent.mkdir(parents=True, exist_ok=True)
         index.save(str(fresh), show_progress=False)
-        os.replace(fresh, path)
+        fresh.replace(path)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         raise UserError(f"cannot write {path}: {error.strerror or error}", field="index_path") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def _save(index: Any, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         faiss.write_index(index, str(fresh))
-        os.replace(fresh, path)
+        fresh.replace(path)
     except (OSError, RuntimeError) as error:
         fresh.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {str(error).splitlines()[0]}", field="index_path") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ class Manifest:
         path = manifest_path(index)
         fresh = path.with_name(path.name + ".part")
         fresh.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        os.replace(fresh, path)
+        fresh.replace(path)
 
 
 def manifest_path(index: Path) -> Path:
