@@ -38,6 +38,8 @@ SCHEMA = pa.schema(
                     ("func_schemas", pa.string()),
                     ("tools", pa.string()),
                     ("references", pa.string()),
+                    ("category", pa.string()),
+                    ("metadata", pa.string()),
                 ]
             ),
         ),
@@ -74,6 +76,8 @@ def _to_row(question: Question, index: int) -> dict[str, Any]:
             "func_schemas": json.dumps(schemas),
             "tools": json.dumps(question.tools) if question.env is None else None,
             "references": json.dumps([r.model_dump() for r in question.references]),
+            "category": question.category,
+            "metadata": json.dumps(question.metadata),
         },
         "tool_calls_used": json.dumps(names),
     }
@@ -121,12 +125,14 @@ def from_row(row: dict[str, Any], number: int) -> Question:
         func_schemas=None if tools is not None or not schemas else tuple(_structured(s) for s in schemas),
         data_source=row.get("data_source") or "mentor",
         ability=row.get("ability") or "math",
+        category=extra.get("category"),
+        metadata=_structured(extra.get("metadata")) or {},
     )
 
 
 def _references(row: dict[str, Any], extra: dict[str, Any], answers: Any) -> tuple[Reference, ...]:
     kept = _structured(extra.get("references"))
-    if kept:
+    if kept is not None:
         return tuple(Reference.model_validate(_structured(reference)) for reference in kept)
     names = _structured(row.get("tool_calls_used"))
     if names is None:

@@ -7,6 +7,7 @@ on a pipe instead, so a judge works from any thread, and a hostile answer costs 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import queue
 import select
@@ -67,7 +68,8 @@ class _Worker:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # a request that it never read is still in the buffer
+                    pipe.close()
 
 
 class MathJudge:
@@ -114,6 +116,11 @@ class MathJudge:
         return verdict
 
     def _ask(self, prediction: str, gold: str) -> MathGrade:
+        verdict = self._ask_once(prediction, gold)
+        # A worker may have been killed from outside: only an answer that kills a second one is to blame.
+        return self._ask_once(prediction, gold) if verdict.reason == "worker_died" else verdict
+
+    def _ask_once(self, prediction: str, gold: str) -> MathGrade:
         worker = self._slots.get()
         try:
             worker = worker or self._start()

@@ -104,7 +104,7 @@ class ArtifactStore:
         else:
             shutil.copyfile(source, partial)
         _discard(target)
-        os.replace(partial, target)
+        partial.replace(target)
 
     def open_path(self, artifact: Artifact) -> Path:
         """The artefact as a local path, fetched first where the root is remote; raises ``NotFoundError``."""

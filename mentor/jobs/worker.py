@@ -74,18 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reaper = Reaper(supervisor.settings, supervisor.store, supervisor.publisher, supervisor.files)
     reaper.start()
     _drain_on_shutdown(supervisor)
-    app.worker_main(
-        [
-            "worker",
-            "--pool=threads",
-            f"--concurrency={options.concurrency}",
-            f"--queues={','.join(queues)}",
-            f"--hostname={options.name}@%h",
-            "--loglevel=warning",
-            "--without-gossip",
-            "--without-mingle",
-        ]  # fmt: skip
-    )
+    flags = ["--pool=threads", f"--concurrency={options.concurrency}", f"--queues={','.join(queues)}"]
+    flags += [f"--hostname={options.name}@%h", "--loglevel=warning", "--without-gossip", "--without-mingle"]
+    app.worker_main(["worker", *flags])
     reaper.stop()
     return 0
 
