@@ -173,6 +173,14 @@ def test_a_patch_refuses_a_verl_that_has_changed(monkeypatch: pytest.MonkeyPatch
         patches.patch_process_group()
 
 
+def test_the_workers_use_the_patched_functions() -> None:
+    from verl.workers import engine_workers
+    from verl.workers.engine.fsdp import transformer_impl
+
+    assert engine_workers.initialize_global_process_group_ray.mentor_patched
+    assert transformer_impl.CPUOffloadPolicy.mentor_patched
+
+
 def test_patching_twice_changes_nothing() -> None:
     from verl.utils import distributed
 

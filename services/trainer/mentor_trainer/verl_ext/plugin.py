@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import os
 
-CPU = os.environ.get("VERL_PLATFORM") == "cpu"
+if os.environ.get("VERL_PLATFORM") == "cpu":
+    # Before all else: verl asks for the platform, and takes the functions that are patched, while it is being imported.
+    from mentor_trainer.verl_ext import patches, platform_cpu  # noqa: F401  (importing registers the platform)
 
-if CPU:
-    # First: verl asks for the platform while its other modules are being imported.
-    from mentor_trainer.verl_ext import platform_cpu  # noqa: F401
+    patches.apply()
 
 from mentor_trainer.verl_ext import advantage, engine_cpu, trainer  # noqa: F401  (importing registers)
 
 engine_cpu.register_rollout()
-
-if CPU:
-    from mentor_trainer.verl_ext import patches
-
+if os.environ.get("VERL_PLATFORM") == "cpu":
     engine_cpu.register_engine()
-    patches.apply()
