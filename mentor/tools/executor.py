@@ -80,9 +80,14 @@ class Toolset:
         return list(await asyncio.gather(*(self.run(call) for call in calls)))
 
 
+def presentable(text: str) -> str:
+    """Text that a tokenizer can take: lone surrogates, which JSON can smuggle in, are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def refused(call: ToolCall, error_type: str, detail: str = "") -> Observation:
     """The observation of a call that reached no tool."""
-    content = render_error(error_type, call.name, detail)
+    content = presentable(render_error(error_type, call.name, detail))
     return Observation(
         name=call.name, content=content, ok=False, executed=False, call_id=call.id, error_type=error_type
     )

@@ -15,13 +15,14 @@ from mentor.rpc.errors import from_grpc, from_http
 from mentor.rpc.retry import RetryPolicy, with_retries
 from mentor.rpc.v1 import retriever_pb2 as pb
 from mentor.rpc.v1.retriever_pb2_grpc import RetrieverServiceStub
-from mentor.tools.executor import refused
+from mentor.tools.executor import presentable, refused
 from mentor.tools.render import render_passages
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, ToolCall
 
 _STUB: Any = RetrieverServiceStub
 _DEFAULT_TOP_N = 5
+_MAX_INT32 = 2**31 - 1
 _MARGIN_S = 30.0
 
 
@@ -43,8 +44,10 @@ class RetrieverExecutor:
         """Search; a query that the retriever refuses (blank, too many passages) is the model's error."""
         started = time.perf_counter()
         top_n = int(call.arguments.get("top_n", _DEFAULT_TOP_N))
+        if abs(top_n) > _MAX_INT32:
+            return refused(call, "invalid_arguments", f"top_n is out of range, got {top_n}")
         try:
-            passages = await self.search(str(call.arguments["query"]), top_n, spec.timeout_s)
+            passages = await self.search(presentable(str(call.arguments["query"])), top_n, spec.timeout_s)
         except UserError as error:
             return refused(call, "invalid_arguments", error.message)
         return Observation(

@@ -16,6 +16,7 @@ from mentor.rpc.retry import RetryPolicy, with_retries
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceStub
 from mentor.tools.builtin import MATH_TOOLS
+from mentor.tools.executor import presentable
 from mentor.tools.render import render_error, render_value
 from mentor.tools.spec import ToolSpec
 from mentor.tools.values import decode_value
@@ -23,6 +24,7 @@ from mentor.trajectory import Frozen, Observation, ToolCall
 
 _MARGIN_S = 35.0
 """On top of a call's own limit: what it may wait in the sandbox's queue, and start."""
+_JSON = {"content-type": "application/json"}
 _STUB: Any = SandboxServiceStub
 _REGISTERED = {spec.name: spec for spec in MATH_TOOLS}
 _ERROR_TYPES = {"invalid_call": "invalid_arguments"}
@@ -103,8 +105,9 @@ class SandboxExecutor:
 
     async def _over_http(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
         try:
+            # json.dumps, not httpx's own encoder: models write NaN and lone surrogates, which that refuses.
             response = await self._client.get().post(
-                "/v1/execute", json=body, timeout=timeout_s, headers=outgoing(timeout_s)
+                "/v1/execute", content=json.dumps(body), timeout=timeout_s, headers=outgoing(timeout_s, _JSON)
             )
         except httpx.HTTPError as failure:
             reason = str(failure) or type(failure).__name__
@@ -123,7 +126,7 @@ def observed(call: ToolCall, spec: ToolSpec, result: SandboxResult) -> Observati
         content = render_error(error_type, call.name, _detail(result, error_type))
     return Observation(
         name=call.name,
-        content=content,
+        content=presentable(content),
         ok=error_type is None,
         executed=error_type != "invalid_arguments",
         call_id=call.id,

@@ -304,6 +304,8 @@ async def test_the_search_tool_shows_passages_joined_by_blank_lines(corpus: Path
         tools = Toolset([WIKIPEDIA_SEARCH], {"retriever": executor})
         found = await tools.run(ToolCall(name="wikipedia_search", arguments={"query": "capital city", "top_n": 2}))
         blank = await tools.run(ToolCall(name="wikipedia_search", arguments={"query": "  "}))
+        odd = await tools.run(ToolCall(name="wikipedia_search", arguments={"query": "capital \ud800"}))
+        huge = await tools.run(ToolCall(name="wikipedia_search", arguments={"query": "capital", "top_n": 10**12}))
         untyped = await tools.run(ToolCall(name="wikipedia_search", arguments={"query": 5}))
         await executor.close()
     assert sorted(found.content.split("\n\n")) == [
@@ -312,6 +314,8 @@ async def test_the_search_tool_shows_passages_joined_by_blank_lines(corpus: Path
     ]
     assert found.ok
     assert (blank.ok, blank.executed, blank.error_type) == (False, False, "invalid_arguments")
+    assert odd.ok
+    assert (huge.ok, huge.error_type) == (False, "invalid_arguments")
     assert untyped.error_type == "invalid_arguments"
 
 

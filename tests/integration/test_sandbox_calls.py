@@ -119,6 +119,18 @@ HOSTILE = [
     ("ptrace", "import ctypes\nc = ctypes.CDLL(None, use_errno=True)\nassert c.ptrace(0, 0, 0, 0) == 0", "tool_error",
      "AssertionError"),
     ("a forged result", "import os\nos.write(3, b'\\x05\\0\\0\\0hello')", "killed", "ForgedResult"),
+    ("a forged result with every detail right but its value",
+     "import os, struct, sys, json, gc\n"
+     "r = next(o for o in gc.get_objects() if isinstance(o, dict) and 'nonce' in o)\n"
+     "b = json.dumps({'nonce': r['nonce'], 'status': 'ok', 'value_json': 'NaN', 'error_type': '', "
+     "'error_message': ''}).encode()\n"
+     "os.write(3, struct.pack('=I', len(b)) + b)\nos._exit(0)", "killed", "ForgedResult"),
+    ("a forged infrastructure failure",
+     "import os, struct, sys, json, gc\n"
+     "r = next(o for o in gc.get_objects() if isinstance(o, dict) and 'nonce' in o)\n"
+     "b = json.dumps({'nonce': r['nonce'], 'status': 'infrastructure', 'value_json': None, 'error_type': '', "
+     "'error_message': ''}).encode()\n"
+     "os.write(3, struct.pack('=I', len(b)) + b)\nos._exit(0)", "killed", "ForgedResult"),
     ("a closed result channel", "import os\nos.close(3)", "killed", "Exited"),
     ("an exception without a message", "class E(Exception):\n  def __str__(self): 1 / 0\nraise E", "tool_error", "E"),
     ("a patched json", "import json\njson.dumps = None", "ok", None),

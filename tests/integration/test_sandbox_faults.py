@@ -142,6 +142,14 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
             assert "Traceback" not in output
 
 
+def test_a_scratch_root_that_cannot_be_written_is_one_line() -> None:
+    code, output = run_to_exit("mentor_sandbox", "--port", "0", "--grpc-port", "0", "--set", "scratch_root=/dev/null/x")
+    complaint = [line for line in output.splitlines() if not line.startswith("{")]
+    assert code == 2
+    assert len(complaint) == 1
+    assert "/dev/null/x" in complaint[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "named"),
     [
@@ -179,8 +187,11 @@ def daemonise():
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.setsid()
             time.sleep(1000)
-        os._exit(0)
+        time.sleep(1000)
     return "left"
 """
     request: dict[str, Any] = {
@@ -239,6 +250,9 @@ async def test_what_the_model_reads_for_each_kind_of_outcome(transport: str) -> 
         (ToolCall(name="add", arguments={"firstNumber": 1, "secondNumber": 1, "x": 1}), "unexpected 'x'",
          "invalid_arguments"),
         (ToolCall(name="", error="no closing tag"), "no closing tag", "malformed_call"),
+        (ToolCall(name="shout", arguments={"text": "\ud800"}), r"\ud800", None),
+        (ToolCall(name="\ud800"), r"\ud800", "unknown_tool"),
+        (ToolCall(name="abs_value", arguments={"number": float("-inf")}), "Infinity", None),
         (ToolCall(name="slow"), "Error: the call exceeded its time limit of 0.3 s", "timeout"),
     ]  # fmt: skip
     async with running(build(SandboxSettings(port=0, grpc_port=0))) as server:

@@ -48,10 +48,7 @@ class Sandbox:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Start the zygotes; on leaving, kill what runs and remove all scratch."""
-        root = self.settings.scratch_root
-        if root is not None:
-            root.mkdir(parents=True, exist_ok=True)
-        self._scratch_root = Path(tempfile.mkdtemp(prefix="mentor-sandbox-", dir=root))
+        self._scratch_root = _make_scratch_root(self.settings.scratch_root)
         log.info("walls", **self._walls)
         try:
             await self._pool.start()
@@ -175,6 +172,16 @@ class Sandbox:
             for kind, members in self._pool.members().items()
         }
         return {"walls": self._walls, "zygotes": zygotes, "queue": self._admission.waiting}
+
+
+def _make_scratch_root(parent: Path | None) -> Path:
+    try:
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="mentor-sandbox-", dir=parent))
+    except OSError as error:
+        where = parent or tempfile.gettempdir()
+        raise UserError(f"cannot make scratch directories in {where}: {error.strerror}", field="scratch_root") from None
 
 
 def _compiled(tool: ToolSpec) -> str:

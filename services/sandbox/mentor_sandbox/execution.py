@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -42,25 +42,31 @@ class Execution:
         Raises:
             InfrastructureError: the zygote died, no process could be started, or it did not begin in time.
         """
+        directory = self._make_scratch()
+        try:
+            with _Ends() as ends:
+                return await self._run(request, timeout_s, directory, ends)
+        finally:
+            await scratch.remove(directory)
+
+    def _make_scratch(self) -> Path:
+        try:
+            return Path(tempfile.mkdtemp(prefix="call-", dir=self._scratch_root))
+        except OSError as error:
+            raise InfrastructureError(f"cannot make a scratch directory: {error.strerror}") from None
+
+    async def _run(self, request: dict[str, Any], timeout_s: float, directory: Path, ends: _Ends) -> CallResult:
         nonce = secrets.token_hex(8)
-        directory = Path(tempfile.mkdtemp(prefix="call-", dir=self._scratch_root))
         full = {**request, "nonce": nonce, "scratch": str(directory), "timeout_s": timeout_s}
-        with contextlib.ExitStack() as stack:
-            ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
-            ours.setblocking(False)
-            out, err = (stack.enter_context(os.fdopen(os.memfd_create(name), "rb")) for name in ("stdout", "stderr"))
-            try:
-                call, ended = self._zygote.fork((theirs.fileno(), out.fileno(), err.fileno()))
-                theirs.close()
-                try:
-                    said = await self._converse(ours, json.dumps(full).encode(), timeout_s, call, ended, directory)
-                except _NeverBegan as failure:
-                    output = os.pread(err.fileno(), 4000, 0).decode("utf-8", "replace")
-                    log.error("call did not begin", reason=str(failure), output=output)
-                    raise
-            finally:
-                await scratch.remove(directory)
-            return self._verdict(said, ended.result(), nonce, out.fileno(), err.fileno())
+        call, ended = self._zygote.fork((ends.theirs.fileno(), ends.out, ends.err))
+        ends.theirs.close()
+        try:
+            said = await self._converse(ends.ours, json.dumps(full).encode(), timeout_s, call, ended, directory)
+        except _NeverBegan as failure:
+            output = os.pread(ends.err, 4000, 0).decode("utf-8", "replace")
+            log.error("call did not begin", reason=str(failure), output=output)
+            raise
+        return self._verdict(said, ended.result(), nonce, ends.out, ends.err)
 
     async def _converse(
         self,
@@ -159,9 +165,44 @@ def _answer(said: bytes, nonce: str) -> tuple[Status, str | None, str, str] | No
         value, kind, message = body["value_json"], body["error_type"], body["error_message"]
         if body["nonce"] != nonce or status not in FROM_CALL or isinstance(value, str) != (status is Status.OK):
             return None
+        if isinstance(value, str):
+            json.loads(value, parse_constant=_no_constant)
         return status, value, str(kind), str(message)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _Ends:
+    """What server and call share: a socket, of which each has an end, and two memory files for output.
+
+    Raises:
+        InfrastructureError: this process has no descriptors left.
+    """
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        try:
+            self.ours, self.theirs = (self._stack.enter_context(end) for end in socket.socketpair())
+            self.out, self.err = (self._memory_file(name) for name in ("stdout", "stderr"))
+        except OSError as error:
+            self._stack.close()
+            raise InfrastructureError(f"cannot prepare a call: {error.strerror}") from None
+        self.ours.setblocking(False)
+
+    def _memory_file(self, name: str) -> int:
+        descriptor = os.memfd_create(name)
+        self._stack.callback(os.close, descriptor)
+        return descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
 
 class _NeverBegan(InfrastructureError):

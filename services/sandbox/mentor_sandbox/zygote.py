@@ -101,13 +101,16 @@ class Zygote:
             if call is not None:
                 kill_group(pid)
             _, status, usage = os.wait4(pid, 0)
+            self.kill_orphans()
             if call is not None:
                 del self.pids[call]
-                self.kill_orphans()
                 self.control.send(PACKET.pack(EXITED, call, status, usage.ru_maxrss))
 
     def kill_orphans(self) -> None:
-        """Kill every child that is not a call: what a call left behind comes to us, since we are its subreaper."""
+        """Kill every child that is not a call: what a call left behind comes to us, since we are its subreaper.
+
+        Asked after every death, for each of them may have left its own.
+        """
         for pid in children():
             if pid not in self.calls:
                 kill_group(pid)
@@ -141,7 +144,9 @@ def main(arguments: list[str]) -> None:
     config = json.loads(arguments[1])
     sys.path[:] = [path for path in sys.path if path not in config["hidden"]]
     for module in config["modules"]:
-        importlib.import_module(module)
+        # A module that is not installed is missed by the call that needs it, not by the zygote.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     privileges.drop()
     config["seccomp"] = seccomp.available()
