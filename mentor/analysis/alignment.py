@@ -68,11 +68,13 @@ def _score(p: NDArray[np.int64], q: NDArray[np.int64]) -> NDArray[np.float64]:
     b = q / q.sum(axis=1, keepdims=True)
     middle = (a + b) / 2
     divergence = (_relative_entropy(a, middle) + _relative_entropy(b, middle)) / 2
-    return 1.0 - np.sqrt(np.clip(divergence, 0.0, 1.0))
+    scores: NDArray[np.float64] = 1.0 - np.sqrt(np.clip(divergence, 0.0, 1.0))
+    return scores
 
 
 def _relative_entropy(a: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.float64]:
     terms = np.zeros_like(a)
     present = a > 0
     terms[present] = a[present] * np.log2(a[present] / middle[present])
-    return terms.sum(axis=1)
+    summed: NDArray[np.float64] = terms.sum(axis=1)
+    return summed

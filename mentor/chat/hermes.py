@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mentor.trajectory import ToolCall
@@ -62,7 +63,7 @@ def _parse_block(match: re.Match[str], index: int) -> ToolCall:
     return _call_from_payload(payload, malformed, raw, call_id)
 
 
-def _call_from_payload(payload: Any, malformed: Any, raw: str, call_id: str) -> ToolCall:
+def _call_from_payload(payload: Any, malformed: Callable[..., ToolCall], raw: str, call_id: str) -> ToolCall:
     if not isinstance(payload, dict):
         return malformed("expected an object with name and arguments")
     name = payload.get("name")

@@ -61,7 +61,7 @@ def list_jobs(
     """Jobs of a kind, newest first."""
     with clear_errors():
         table = Table("id", "state", "progress", "attempt", "message")
-        for job in _client(url, kind, port_offset).list():
+        for job in _client(url, kind, port_offset).newest():
             table.add_row(job.id, str(job.state), f"{job.progress:.0%}", str(job.attempt), job.error or job.message)
         Console().print(table)
 

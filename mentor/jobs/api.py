@@ -63,7 +63,7 @@ def jobs_router(manager: JobManager) -> APIRouter:
     @router.get("")
     async def list_jobs(kind: str | None = None, state: str | None = None, limit: int = 50) -> JobPage:
         """Jobs, newest first."""
-        return JobPage(jobs=await asyncio.to_thread(manager.list, kind, state, limit))
+        return JobPage(jobs=await asyncio.to_thread(manager.newest, kind, state, limit))
 
     @router.get("/{job_id}")
     async def get_job(job_id: str) -> Job:

@@ -57,7 +57,7 @@ class JobClient:
         """A job's present state."""
         return Job.model_validate(self._call("GET", f"/v1/jobs/{job_id}").json())
 
-    def list(self, limit: int = 50) -> list[Job]:
+    def newest(self, limit: int = 50) -> list[Job]:
         """Jobs, newest first."""
         rows = self._call("GET", "/v1/jobs", params={"limit": limit}).json()["jobs"]
         return [Job.model_validate(row) for row in rows]

@@ -50,7 +50,7 @@ class GpuLeases:
         if wanted > self.count:
             raise UserError(f"{wanted} GPUs wanted", field="n_gpus_per_node", allowed=f"at most {self.count}")
         devices = self._redis.eval(_ACQUIRE, 1, self._key, self.count, wanted, job_id, self._jobs)
-        return sorted(int(d) for d in devices) or None  # type: ignore[union-attr]
+        return sorted(int(d) for d in devices) or None
 
     def release(self, job_id: str) -> None:
         """Free what the job holds."""

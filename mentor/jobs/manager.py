@@ -61,7 +61,7 @@ class JobManager:
             raise NotFoundError(f"there is no job {job_id!r} of this service", field="id")
         return job
 
-    def list(self, kind: str | None, state: str | None, limit: int) -> list[Job]:
+    def newest(self, kind: str | None, state: str | None, limit: int) -> list[Job]:
         """Our jobs, newest first; raises ``UserError`` on a bad filter."""
         if not 1 <= limit <= MAX_LIST:
             raise UserError(f"limit is {limit}", field="limit", allowed=f"1 to {MAX_LIST}")
@@ -70,7 +70,7 @@ class JobManager:
         if state and state not in list(JobState):
             raise UserError(f"unknown state {state!r}", field="state", allowed=", ".join(JobState))
         kinds = [kind] if kind else list(self.handlers)
-        found = [j for k in kinds for j in self.store.list(k, JobState(state) if state else None, limit)]
+        found = [j for k in kinds for j in self.store.newest(k, JobState(state) if state else None, limit)]
         return sorted(found, key=lambda j: j.created_at, reverse=True)[:limit]
 
     def cancel(self, job_id: str) -> Job:

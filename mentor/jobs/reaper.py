@@ -70,7 +70,7 @@ class Reaper(threading.Thread):
         old = [
             job
             for state in states
-            for job in self._store.list(state=state, limit=10_000)
+            for job in self._store.newest(state=state, limit=10_000)
             if (job.finished_at or job.created_at) < limit
         ]
         for job in old:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-
-import grpc
+from typing import Any
 
 from mentor.errors import UserError
 from mentor.jobs.api import watch
@@ -26,27 +25,27 @@ class JobsServicer(JobsServiceServicer):
     def __init__(self, manager: JobManager) -> None:
         self._manager = manager
 
-    async def SubmitJob(self, request: pb.SubmitJobRequest, context: grpc.aio.ServicerContext) -> pb.SubmitJobResponse:
+    async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:
         spec = _spec(request.spec_json)
         kinds = list(self._manager.handlers)
         kind = request.kind or (kinds[0] if len(kinds) == 1 else "")
         job, created = await asyncio.to_thread(self._manager.submit, kind, spec, request.idempotency_key or None)
         return pb.SubmitJobResponse(job=to_message(job), created=created)
 
-    async def GetJob(self, request: pb.GetJobRequest, context: grpc.aio.ServicerContext) -> pb.GetJobResponse:
+    async def GetJob(self, request: pb.GetJobRequest, context: Any) -> pb.GetJobResponse:
         return pb.GetJobResponse(job=to_message(await asyncio.to_thread(self._manager.get, request.id)))
 
-    async def ListJobs(self, request: pb.ListJobsRequest, context: grpc.aio.ServicerContext) -> pb.ListJobsResponse:
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
         state = _NAMES.get(request.state)
         limit = request.limit or _DEFAULT_LIMIT
-        jobs = await asyncio.to_thread(self._manager.list, request.kind or None, state, limit)
+        jobs = await asyncio.to_thread(self._manager.newest, request.kind or None, state, limit)
         return pb.ListJobsResponse(jobs=[to_message(job) for job in jobs])
 
-    async def CancelJob(self, request: pb.CancelJobRequest, context: grpc.aio.ServicerContext) -> pb.CancelJobResponse:
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         return pb.CancelJobResponse(job=to_message(await asyncio.to_thread(self._manager.cancel, request.id)))
 
     async def WatchJob(
-        self, request: pb.WatchJobRequest, context: grpc.aio.ServicerContext
+        self, request: pb.WatchJobRequest, context: Any
     ) -> AsyncIterator[pb.WatchJobResponse]:
         await asyncio.to_thread(self._manager.get, request.id)
         async for event in watch(self._manager, request.id, request.after):

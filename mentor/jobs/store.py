@@ -97,7 +97,7 @@ class JobStore:
             raise NotFoundError(f"there is no job {job_id!r}", field="id")
         return _job(fields)
 
-    def list(self, kind: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
+    def newest(self, kind: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
         """Jobs, newest first."""
         found: list[Job] = []
         for job in self._newest_first():

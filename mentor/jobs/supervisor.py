@@ -163,7 +163,7 @@ class Supervisor:
 
     def _report(self, claim: Claim, outcome: dict[str, Any]) -> str:
         """Make the outcome the job's state, unless the lease has passed on."""
-        job_id, fence, status = claim.job.id, claim.fence, outcome["status"]
+        job_id, fence, status = claim.job.id, claim.fence, str(outcome["status"])
         if status == "stopped" and self.store.get(job_id).cancel_requested:
             status = "cancelled"
         if status == "succeeded":

@@ -146,7 +146,7 @@ class Chain:
             self._evaluate("teacher", self.spec.teacher["model"], eval_file)
         student = {"path": self.spec.student}
         self._evaluate("vanilla", student, eval_file)
-        arms = {"trained": {}} | self.spec.arms
+        arms: dict[str, dict[str, Any]] = {"trained": {}} | self.spec.arms
         for name, changes in arms.items():
             label = f"train {name}"
             trained = self._job(label, "train", self._train_spec(name, changes, teacher))

@@ -78,7 +78,7 @@ def _steps(path: Path) -> list[dict[str, float]]:
     """Metrics of each step, by their short names."""
     if not path.exists():
         return []
-    steps = []
+    steps: list[dict[str, float]] = []
     for line in path.read_text().splitlines():
         entry = json.loads(line)
         values = entry.get("data", entry)

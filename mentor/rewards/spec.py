@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class RewardSpec(Frozen):
     @field_validator("correctness", "alignment", "validation")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        variants = {"correctness": CORRECTNESS, "alignment": ALIGNMENT, "validation": VALIDATION}[info.field_name]
+        variants: Collection[str] = {"correctness": list(CORRECTNESS), "alignment": list(ALIGNMENT), "validation": list(VALIDATION)}[info.field_name]
         if value not in variants:
             raise ValueError(f"unknown variant {value!r}; allowed: {', '.join(variants)}")
         return value

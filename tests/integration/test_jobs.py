@@ -117,7 +117,7 @@ def test_a_bad_spec_is_refused_before_anything_is_stored(stack: Stack, spec: dic
     with pytest.raises(UserError) as caught:
         stack.manager.submit("toy", spec)
     assert caught.value.field == field
-    assert stack.manager.list(None, None, 10) == []
+    assert stack.manager.newest(None, None, 10) == []
 
 
 def test_unknown_jobs_kinds_and_filters_are_refused(stack: Stack) -> None:
@@ -126,7 +126,7 @@ def test_unknown_jobs_kinds_and_filters_are_refused(stack: Stack) -> None:
     with pytest.raises(UserError, match="kind"):
         stack.manager.submit("teach", {})
     with pytest.raises(UserError, match="limit"):
-        stack.manager.list(None, None, 0)
+        stack.manager.newest(None, None, 0)
 
 
 @pytest.mark.parametrize(("fail", "error"), [("user", "model: the path is wrong"), ("bug", "RuntimeError: a bug")])

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Pin every environment: local mode, development, and one lock per service. Run after changing a .in file.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile() {
+  CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+    --strip-extras --no-emit-options --allow-unsafe "$@"
+}
+compile requirements/local.in --output-file requirements/local.lock
+compile --constraint requirements/local.lock requirements/dev.in --output-file requirements/dev.lock
+for service in sandbox retriever teacher trainer evaluator; do
+  compile "services/$service/requirements.in" --output-file "services/$service/requirements.lock"
+done
