@@ -21,19 +21,23 @@ log = structlog.get_logger("index")
 class DenseIndex:
     """Rows by inner product of unit vectors, that is, by cosine."""
 
-    def __init__(self, index: Any, encoder: Encoder) -> None:
+    def __init__(self, index: Any, encoder: Encoder, threads: int) -> None:
         self._index = index
         self._encoder = encoder
+        self._threads = threads
 
     def search(self, queries: Sequence[str], top_n: int) -> list[Ranking]:
         """See ``Index.search``."""
         vectors = self._encoder.encode_queries(list(queries))
+        faiss.omp_set_num_threads(self._threads)  # OpenMP keeps this per calling thread
         scores, rows = self._index.search(vectors, min(top_n, self._index.ntotal))
         found = zip(rows.tolist(), scores.tolist(), strict=True)
         return [[(row, score) for row, score in zip(*pair, strict=True) if row >= 0] for pair in found]
 
 
-def open_dense(corpus: Corpus, encoder: Encoder, method: str, path: Path | None, gpu: bool, batch: int) -> DenseIndex:
+def open_dense(
+    corpus: Corpus, encoder: Encoder, *, method: str, path: Path | None, gpu: bool, batch: int, threads: int
+) -> DenseIndex:
     """Load the index at ``path`` (one of FlashRAG's opens as it is), or build it (and keep it there).
 
     Raises:
@@ -48,7 +52,7 @@ def open_dense(corpus: Corpus, encoder: Encoder, method: str, path: Path | None,
         if path is not None:
             _save(index, path)
             manifest.write(path)
-    return DenseIndex(_on_gpus(index) if gpu else index, encoder)
+    return DenseIndex(_on_gpus(index) if gpu else index, encoder, threads)
 
 
 def _build(corpus: Corpus, encoder: Encoder, batch: int) -> Any:

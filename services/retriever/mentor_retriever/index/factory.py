@@ -21,10 +21,11 @@ def open_index(settings: RetrieverSettings, corpus: Corpus) -> Index:
     from mentor_retriever.index.dense import open_dense
 
     return open_dense(
-        corpus=corpus,
-        encoder=open_encoder(settings),
+        corpus,
+        open_encoder(settings),
         method=settings.retrieval_method,
         path=settings.index_path,
         gpu=settings.faiss_gpu,
         batch=16 * settings.encode_batch_size,
+        threads=settings.threads,
     )
