@@ -14,24 +14,18 @@ SEARCH_URL_PLACEHOLDER = "<search-url-placeholder>"
 
 
 class ToolRegistry:
-    """Tools by name. Later registrations must not hide earlier ones.
+    """Tools by name.
 
     Args:
-        specs: tools known beside the built-in ones.
+        specs: a user's tools: offered in place of the 12 math tools, and found before built-in ones of the same name.
         search_url: the retriever's URL, put in place of the placeholder in published tool sources.
     """
 
     def __init__(self, specs: Iterable[ToolSpec] = (), search_url: str | None = None) -> None:
-        self._specs = {spec.name: spec for spec in (*MATH_TOOLS, WIKIPEDIA_SEARCH)}
-        self._search_url = search_url
-        self._default = tuple(self._specs[t.name] for t in MATH_TOOLS)
         own = tuple(specs)
-        for spec in own:
-            if spec.name in self._specs:
-                raise UserError(f"the tool {spec.name!r} is already registered", field="tools", allowed="a new name")
-            self._specs[spec.name] = spec
-        if own:
-            self._default = own
+        self._specs = {spec.name: spec for spec in (*MATH_TOOLS, WIKIPEDIA_SEARCH, *own)}
+        self._default = own or MATH_TOOLS
+        self._search_url = search_url
 
     @property
     def names(self) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
 from mentor.jobs.handler import JobContext, Stopped
+from mentor.rollout.connect import RETRIEVER_VARIABLE, SANDBOX_VARIABLE
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.events import TrainEvent
 from mentor_trainer.preflight import check_spec
@@ -27,16 +30,18 @@ class TrainJob:
 
     def validate(self, spec: TrainSpec) -> None:
         """Read model and questions before the job is accepted."""
-        check_spec(spec)
+        check_spec(with_services(spec))
 
     def run(self, spec: TrainSpec, context: JobContext) -> dict[str, Any]:
-        spec = spec.model_copy(update={"output_dir": str(context.workdir)})
+        spec = with_services(spec).model_copy(update={"output_dir": str(context.workdir)})
         attempt = context.workdir / "attempts" / f"{context.attempt:04d}"
         context.progress(0.0, "starting verl" if spec.algorithm == "grpo" else "starting")
         last: dict[str, float] = {}
+        calls: Counter[str] = Counter()
 
         def report(event: TrainEvent) -> None:
             last.update(event.metrics)
+            calls.update({name: int(event.metrics.get(f"{name}_calls", 0)) for name in ("sandbox", "retriever")})
             context.progress(event.fraction, event.message, step=event.step, total=event.total_steps, **event.metrics)
 
         result = run_training(spec, attempt, report, should_stop=context.should_stop)
@@ -45,10 +50,25 @@ class TrainJob:
             raise Stopped
         context.commit("model", result.model)
         self._commit_records(context, attempt)
-        return {"step": result.step, "total_steps": result.total_steps, "seconds": result.seconds, "metrics": last}
+        return {
+            "step": result.step,
+            "total_steps": result.total_steps,
+            "seconds": result.seconds,
+            "metrics": last,
+            "tool_calls_by_backend": dict(calls),
+        }
 
     def _commit_records(self, context: JobContext, attempt: Path) -> None:
         if (attempt / "metrics.jsonl").is_file():
             context.commit("metrics.jsonl", attempt / "metrics.jsonl")
         if (attempt / "rollouts").is_dir():
             context.commit("rollouts", attempt / "rollouts")
+
+
+def with_services(spec: TrainSpec) -> TrainSpec:
+    """The spec with this deployment's sandbox and retriever where it names none."""
+    found = {
+        "sandbox_url": spec.sandbox_url or os.environ.get(SANDBOX_VARIABLE),
+        "retriever_url": spec.retriever_url or os.environ.get(RETRIEVER_VARIABLE),
+    }
+    return spec.model_copy(update=found)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+_SUMS = ("sandbox_calls", "retriever_calls")
 _MEANS = ("correctness", "alignment", "validation", "overlong", "answered")
 
 
@@ -29,6 +30,7 @@ def rollout_metrics(infos: Sequence[Mapping[str, float]]) -> dict[str, float]:
         "mentor/calls_per_question": calls / len(kept),
         "mentor/turns_per_question": _mean(kept, "turns"),
     }
+    metrics |= {f"mentor/{name}": float(sum(info.get(name, 0.0) for info in kept)) for name in _SUMS}
     return metrics | {f"mentor/{name}": _mean(kept, name) for name in _MEANS if name in kept[0]}
 
 

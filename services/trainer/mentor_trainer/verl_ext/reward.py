@@ -11,12 +11,14 @@ from typing import Any
 
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from mentor.analysis import executed_by_backend
 from mentor.grading import make_judge
 from mentor.rewards import RewardResult, load_preset, score
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.verl_ext.runtime import runtime_of
 
 TRACE = "trajectory"
+BACKENDS = ("sandbox", "retriever")
 
 
 class MentorRewardManager(RewardManagerBase):  # type: ignore[misc]
@@ -57,6 +59,7 @@ def extra_info(trajectory: Trajectory, result: RewardResult) -> dict[str, float]
     if result.excluded:
         return {"excluded": 1.0}
     observations = trajectory.observations
+    ran = executed_by_backend([trajectory])
     return {
         "excluded": 0.0,
         "total": result.total,
@@ -64,6 +67,7 @@ def extra_info(trajectory: Trajectory, result: RewardResult) -> dict[str, float]
         **result.components,
         "calls": float(len(observations)),
         "invalid_calls": float(sum(not o.ok for o in observations)),
+        **{f"{backend}_calls": float(ran[backend]) for backend in BACKENDS},
         "used_tool": float(bool(trajectory.attempted_names)),
         "answered": float(trajectory.termination is Termination.ANSWERED and trajectory.answer is not None),
         "turns": float(len(trajectory.turns)),
