@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Seconds throughout. ``deadline_s`` bounds all attempts and the waits between them together."""
+    """Seconds throughout. ``deadline_s`` bounds all attempts and the waits between them together; ``attempts`` is a cap."""
 
-    attempts: int = 8
+    attempts: int = 1000
     backoff_s: float = 0.1
     max_backoff_s: float = 5.0
     deadline_s: float = 60.0

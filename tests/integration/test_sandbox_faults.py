@@ -71,6 +71,19 @@ def test_the_calls_of_a_killed_server_die_with_it() -> None:
         assert isinstance(lost.exception(), httpx.TransportError)
 
 
+def test_what_a_killed_server_left_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+    root = ("--set", f"scratch_root={tmp_path}")
+    with running_process("mentor_sandbox", *root) as killed, running_process("mentor_sandbox", *root) as other:
+        kept = {Path(other.post("/execute", {"env": "import os", "call": "os.getcwd()"}).json()["result"]).parent}
+        assert len(set(tmp_path.iterdir())) == 2
+        killed.process.kill()
+        killed.process.wait()
+        with running_process("mentor_sandbox", *root) as fresh:
+            kept.add(Path(fresh.post("/execute", {"env": "import os", "call": "os.getcwd()"}).json()["result"]).parent)
+            assert set(tmp_path.iterdir()) == kept
+    assert list(tmp_path.iterdir()) == []
+
+
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

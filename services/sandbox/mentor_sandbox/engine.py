@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import marshal
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,6 +22,7 @@ from mentor_sandbox.execution import Execution
 from mentor_sandbox.metrics import SandboxMetrics
 from mentor_sandbox.pool import Pool, kind_for
 from mentor_sandbox.results import Call, CallResult, Status
+from mentor_sandbox.scratch import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
 from mentor_sandbox.walls import standing
 
@@ -43,19 +41,19 @@ class Sandbox:
         self._pool = Pool(settings, registry)
         self._metrics = SandboxMetrics(registry, self._admission)
         self._walls = standing()
-        self._scratch_root: Path | None = None
+        self._scratch: ScratchRoot | None = None
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Start the zygotes; on leaving, kill what runs and remove all scratch."""
-        self._scratch_root = _make_scratch_root(self.settings.scratch_root)
+        self._scratch = ScratchRoot(self.settings.scratch_root)
         log.info("walls", **self._walls)
         try:
             await self._pool.start()
             yield
         finally:
             self._pool.stop()
-            shutil.rmtree(self._scratch_root, ignore_errors=True)
+            self._scratch.remove()
 
     async def call(self, call: Call) -> CallResult:
         """Run one call.
@@ -110,7 +108,7 @@ class Sandbox:
             return CallResult(Status.INFRASTRUCTURE, error_type=error.code, error_message=error.message)
 
     async def _execute(self, call: Call, timeout_s: float) -> CallResult:
-        if self._scratch_root is None:
+        if self._scratch is None:
             raise InfrastructureError("the sandbox is starting")
         source = self._source(call)
         zygote = await self._pool.get(kind_for(source))
@@ -121,7 +119,7 @@ class Sandbox:
             "arguments": call.arguments,
             "expression": call.expression,
         }
-        return await Execution(zygote, self.settings, self._scratch_root).run(request, timeout_s)
+        return await Execution(zygote, self.settings, self._scratch.path).run(request, timeout_s)
 
     def _source(self, call: Call) -> str:
         if call.tool is not None:
@@ -172,16 +170,6 @@ class Sandbox:
             for kind, members in self._pool.members().items()
         }
         return {"walls": self._walls, "zygotes": zygotes, "queue": self._admission.waiting}
-
-
-def _make_scratch_root(parent: Path | None) -> Path:
-    try:
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="mentor-sandbox-", dir=parent))
-    except OSError as error:
-        where = parent or tempfile.gettempdir()
-        raise UserError(f"cannot make scratch directories in {where}: {error.strerror}", field="scratch_root") from None
 
 
 def _compiled(tool: ToolSpec) -> str:

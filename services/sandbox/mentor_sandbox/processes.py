@@ -111,9 +111,9 @@ class ZygoteProcess:
         """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
-        config = json.dumps(zygote_config(self.kind, self._settings))
+        self._control.send(json.dumps(zygote_config(self.kind, self._settings)).encode())
         code = _BOOT.format(root=_PACKAGE_ROOT)
-        command = [sys.executable, "-s", "-P", "-X", "utf8", "-c", code, str(theirs.fileno()), config]
+        command = [sys.executable, "-s", "-P", "-X", "utf8", "-c", code, str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(
                 command,

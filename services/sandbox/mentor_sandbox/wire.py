@@ -13,6 +13,8 @@ import struct
 PACKET = struct.Struct("=cQiq")
 """Kind, call id, wait status (``X``) or errno (``E``), peak resident memory in KiB (``X``)."""
 FRAME = struct.Struct("=I")
+CONFIG_BYTES = 65536
+"""Most that a zygote's configuration takes: the first packet, JSON."""
 FORK, KILL, EXITED, FAILED = b"F", b"K", b"X", b"E"
 
 

@@ -1,7 +1,8 @@
-"""A warm process that forks one child per call. Run as ``python -m mentor_sandbox.zygote CONTROL_FD CONFIG_JSON``.
+"""A warm process that forks one child per call. It is given the number of its control socket.
 
-It reads nothing but fixed-size packets, so no call's data ever lies in the memory that the next one inherits. It is the
-reaper of everything a call leaves behind. When its server goes away it kills every call and exits.
+The first packet there is its configuration; after that it reads nothing but fixed-size packets, so no call's data ever
+lies in the memory that the next one inherits. It is the reaper of everything a call leaves behind. When its server goes
+away it kills every call and exits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, NoReturn
 from mentor_sandbox import child
 from mentor_sandbox.walls import landlock, privileges, rlimits, seccomp
 from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, prctl
-from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, PACKET
+from mentor_sandbox.wire import CONFIG_BYTES, EXITED, FAILED, FORK, KILL, PACKET
 
 
 class Zygote:
@@ -141,7 +142,7 @@ def main(arguments: list[str]) -> None:
     """Warm up, put on the walls that calls inherit, say hello, serve."""
     control = socket.socket(fileno=int(arguments[0]))
     control.set_inheritable(False)
-    config = json.loads(arguments[1])
+    config = json.loads(control.recv(CONFIG_BYTES))
     sys.path[:] = [path for path in sys.path if path not in config["hidden"]]
     for module in config["modules"]:
         # A module that is not installed is missed by the call that needs it, not by the zygote.
