@@ -22,6 +22,8 @@ REPORTED = {
     "invalid_rate": "mentor/invalid_rate",
     "usage_rate": "mentor/usage_rate",
     "calls_per_question": "mentor/calls_per_question",
+    "sandbox_calls": "mentor/sandbox_calls",
+    "retriever_calls": "mentor/retriever_calls",
     "infrastructure_failures": "mentor/infrastructure_failures",
     "kl": "actor/kl_loss",
     "entropy": "actor/entropy",

@@ -18,9 +18,8 @@ from mentor.errors import InfrastructureError, UserError
 from mentor.inference.local.weights import load_tokenizer
 from mentor.rewards import load_preset
 from mentor.rollout import user_messages
+from mentor.rpc.health import require_ready
 from mentor.rpc.retry import RetryPolicy
-from mentor.tools.executor_retriever import RetrieverExecutor
-from mentor.tools.executor_sandbox import SandboxExecutor
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Frozen, Question
@@ -178,22 +177,9 @@ def _check_machine(spec: TrainSpec) -> None:
 
 
 async def _probe(spec: TrainSpec, backends: set[str]) -> None:
-    if "sandbox" in backends and spec.sandbox_url:
-        sandbox = SandboxExecutor(spec.sandbox_url, _PROBE)
-        body = {"tool": "add", "arguments": {"firstNumber": 2, "secondNumber": 3}, "timeout_s": 5.0}
-        try:
-            result = await sandbox.run(body)
-        except InfrastructureError as error:
-            raise InfrastructureError(f"sandbox_url: {error.message}") from error
-        finally:
-            await sandbox.close()
-        if result.value_json != "5":
-            raise UserError(f"{spec.sandbox_url} does not answer as a sandbox", field="sandbox_url")
-    if "retriever" in backends and spec.retriever_url:
-        retriever = RetrieverExecutor(spec.retriever_url, _PROBE)
-        try:
-            await retriever.search("test", 1)
-        except InfrastructureError as error:
-            raise InfrastructureError(f"retriever_url: {error.message}") from error
-        finally:
-            await retriever.close()
+    for service, endpoint in (("sandbox", spec.sandbox_url), ("retriever", spec.retriever_url)):
+        if service in backends and endpoint:
+            try:
+                await require_ready(endpoint, service, _PROBE)
+            except InfrastructureError as error:
+                raise InfrastructureError(f"{service}_url: {error.message}") from error
