@@ -129,7 +129,7 @@ class ZygoteProcess:
         try:
             async with asyncio.timeout(self._settings.startup_timeout_s + 45):
                 await hello
-        except TimeoutError:
+        except (TimeoutError, InfrastructureError):
             self.stop()
             raise InfrastructureError(f"the {self.kind} zygote did not start") from None
         log.info("zygote ready", kind=self.kind, zygote_pid=self.pid)

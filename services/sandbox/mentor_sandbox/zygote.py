@@ -125,7 +125,7 @@ class Zygote:
 def children() -> list[int]:
     """Pids of this process's children."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as listed:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="utf-8") as listed:
             return [int(pid) for pid in listed.read().split()]
     except OSError:
         return []

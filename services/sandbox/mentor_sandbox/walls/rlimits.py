@@ -16,7 +16,7 @@ def state() -> str:
 
 def base_memory() -> int:
     """Bytes of address space that this process already has."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
+    with open("/proc/self/statm", encoding="utf-8") as statm:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 

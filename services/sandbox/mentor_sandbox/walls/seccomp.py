@@ -37,7 +37,7 @@ def state() -> str:
     """``on`` where the architecture is known and the kernel has seccomp filters."""
     if platform.machine() not in _ARCHES:
         return f"unavailable: no table of system calls for {platform.machine()}"
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
         return "on" if "Seccomp:" in status.read() else "unavailable: the kernel has no seccomp"
 
 
