@@ -6,7 +6,6 @@ import ctypes
 import importlib.util
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil
 from mentor.errors import UserError
 from mentor.jobs.embedded_redis import redis_binary
 from mentor.local.layout import StackSpec
+from mentor.local.stack import is_free
 from mentor.trajectory import Frozen
 
 Level = Literal["ok", "warn", "fail"]
@@ -97,21 +97,11 @@ def _home(spec: StackSpec) -> Finding:
 
 
 def _ports(spec: StackSpec) -> Finding:
-    taken = [port for port in spec.ports() if not _is_free(port)]
+    taken = [port for port in spec.ports() if not is_free(port)]
     if taken:
         found = f"taken: {', '.join(map(str, taken))}"
         return Finding(name="ports", level="warn", found=found, advice="`mentor down`, or choose --port-offset N")
     return Finding(name="ports", level="ok", found="all free")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _landlock() -> Finding:

@@ -137,7 +137,13 @@ def _worker(name: str, handler: str, shared: dict[str, str]) -> ProcessSpec:
 
 def _model_server(spec: StackSpec, model: ModelServer, shared: dict[str, str]) -> ProcessSpec:
     port = str(model.port + spec.port_offset)
-    command: tuple[str, ...] = (sys.executable, "-m", "mentor.inference.local", "--model", str(Path(model.path).resolve()))
+    command: tuple[str, ...] = (
+        sys.executable,
+        "-m",
+        "mentor.inference.local",
+        "--model",
+        str(Path(model.path).resolve()),
+    )
     command += ("--served-model-name", model.name, "--port", port)
     return ProcessSpec(
         name=f"model-{model.name}", command=command, env=shared, ready_url=f"http://127.0.0.1:{port}/health"

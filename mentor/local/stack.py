@@ -139,17 +139,21 @@ def _check_home(spec: StackSpec) -> None:
 
 
 def _check_ports(spec: StackSpec) -> None:
-    for port in spec.ports():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                raise UserError(
-                    f"port {port} is taken",
-                    field="port_offset",
-                    allowed="free ports: stop what uses it, or --port-offset N",
-                ) from error
+    taken = next((port for port in spec.ports() if not is_free(port)), None)
+    if taken is not None:
+        allowed = "free ports: stop what uses it, or --port-offset N"
+        raise UserError(f"port {taken} is taken", field="port_offset", allowed=allowed)
+
+
+def is_free(port: int) -> bool:
+    """Whether a port of the loopback interface can be listened on (one that was just released can)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _start(spec: StackSpec, process: ProcessSpec) -> Running:

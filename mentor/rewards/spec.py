@@ -18,6 +18,13 @@ from mentor.rewards.validation import VALIDATION
 from mentor.trajectory import Frozen
 
 
+_VARIANTS: dict[str, Collection[str]] = {
+    "correctness": CORRECTNESS,
+    "alignment": ALIGNMENT,
+    "validation": VALIDATION,
+}
+
+
 class Weights(Frozen):
     """w_c, w_a, w_v of the total reward."""
 
@@ -45,7 +52,7 @@ class RewardSpec(Frozen):
     @field_validator("correctness", "alignment", "validation")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        variants: Collection[str] = {"correctness": list(CORRECTNESS), "alignment": list(ALIGNMENT), "validation": list(VALIDATION)}[info.field_name]
+        variants: Collection[str] = _VARIANTS[info.field_name]
         if value not in variants:
             raise ValueError(f"unknown variant {value!r}; allowed: {', '.join(variants)}")
         return value

@@ -41,7 +41,7 @@ def solved(question: Question) -> Trajectory:
     return Trajectory(
         question_id=question.id,
         question=question.question,
-        turns=(calling, Turn(text=f"The answer is \\boxed{{{answer}}}.")),
+        turns=(calling, Turn(text=f"So the total comes to \\boxed{{{answer}}}.")),
         answer=answer,
         mode="chat",
         metadata={"correct": True},
