@@ -17,7 +17,6 @@ from mentor.rewards.gates import Gates
 from mentor.rewards.validation import VALIDATION
 from mentor.trajectory import Frozen
 
-
 _VARIANTS: dict[str, Collection[str]] = {
     "correctness": CORRECTNESS,
     "alignment": ALIGNMENT,
