@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentor_trainer.config import make_spec
-from mentor_trainer.overrides import RunPaths, agent_loop_file, build_overrides, literal
+from mentor_trainer.overrides import RunPaths, agent_loop_file, build_overrides, largest_divisor, literal
 
 PATHS = RunPaths(checkpoints=Path("/o/checkpoints"), attempt=Path("/o/attempts/1"))
 CPU = {"device": "cpu", "n_gpus_per_node": 1, "tensor_parallel": 1}
@@ -62,8 +62,13 @@ def test_a_gpu_run_packs_sequences_and_a_cpu_run_does_not() -> None:
 
 
 def test_a_resumed_run_names_its_checkpoint_and_a_fresh_one_resumes_nothing() -> None:
-    resumed = parsed(RunPaths(checkpoints=PATHS.checkpoints, attempt=PATHS.attempt, resume_from=Path("/o/c/global_step_3")))
-    assert (resumed["trainer.resume_mode"], resumed["trainer.resume_from_path"]) == ("resume_path", "/o/c/global_step_3")
+    resumed = parsed(
+        RunPaths(checkpoints=PATHS.checkpoints, attempt=PATHS.attempt, resume_from=Path("/o/c/global_step_3"))
+    )
+    assert (resumed["trainer.resume_mode"], resumed["trainer.resume_from_path"]) == (
+        "resume_path",
+        "/o/c/global_step_3",
+    )
     assert parsed()["trainer.resume_mode"] == "disable"
 
 
@@ -79,3 +84,13 @@ def test_the_users_own_overrides_come_last() -> None:
 
 def test_the_agent_loop_file_is_in_the_package() -> None:
     assert "MentorAgentLoop" in agent_loop_file().read_text()
+
+
+@pytest.mark.parametrize(("number", "limit", "divisor"), [(64, 32, 32), (16, 32, 16), (60, 32, 30), (7, 4, 1)])
+def test_micro_batches_split_a_mini_batch_evenly(number: int, limit: int, divisor: int) -> None:
+    assert largest_divisor(number, limit) == divisor
+
+
+def test_a_cpu_run_uses_a_micro_batch_that_fits() -> None:
+    o = parsed(**CPU, train_batch_size=4, mini_batch_size=2, rollouts=5, micro_batch_size=8)
+    assert o["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"] == 5

@@ -162,9 +162,10 @@ def _cpu(spec: TrainSpec) -> Pairs:
         yield f"+{prefix}.fsdp_config.mixed_precision.param_dtype", "fp32"
         yield f"{prefix}.fsdp_config.use_torch_compile", False
         yield f"{prefix}.use_torch_compile", False
+    micro = largest_divisor(spec.mini_batch_size * spec.rollouts, spec.micro_batch_size)
     for part in ("actor", "ref", "rollout"):
         name = "ppo_micro_batch_size_per_gpu" if part == "actor" else "log_prob_micro_batch_size_per_gpu"
-        yield f"actor_rollout_ref.{part}.{name}", spec.micro_batch_size
+        yield f"actor_rollout_ref.{part}.{name}", micro
     yield "actor_rollout_ref.model.use_remove_padding", False
     yield "+actor_rollout_ref.model.override_config.attn_implementation", "sdpa"
     yield "actor_rollout_ref.rollout.dtype", "float32"
@@ -175,6 +176,11 @@ def _cpu(spec: TrainSpec) -> Pairs:
     yield "ray_kwargs.ray_init.num_cpus", 8  # logical: every actor asks for one
     yield "+ray_kwargs.ray_init.num_gpus", 1  # logical: verl's resource check knows nothing else
     yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
+
+
+def largest_divisor(number: int, limit: int) -> int:
+    """Largest divisor of ``number`` that is at most ``limit``: verl wants mini-batches to split evenly."""
+    return max(d for d in range(1, min(number, limit) + 1) if number % d == 0)
 
 
 def _gpu(spec: TrainSpec) -> Pairs:

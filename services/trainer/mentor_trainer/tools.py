@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mentor.rpc.retry import RetryPolicy
 from mentor.tools.executor import ToolExecutor, Toolset
 from mentor.tools.executor_retriever import RetrieverExecutor
 from mentor.tools.executor_sandbox import SandboxExecutor
@@ -16,18 +17,24 @@ class ToolBox:
         sandbox_url: ``host:port`` (gRPC) or URL (REST) of the sandbox; None leaves its tools without an executor.
         retriever_url: likewise of the retriever.
         default: names of the tools offered by questions that name none.
+        wait_s: how long a call is retried while its service is away.
     """
 
     def __init__(
-        self, sandbox_url: str | None, retriever_url: str | None, default: tuple[str, ...] | None = None
+        self,
+        sandbox_url: str | None,
+        retriever_url: str | None,
+        default: tuple[str, ...] | None = None,
+        wait_s: float = 60.0,
     ) -> None:
+        policy = RetryPolicy(deadline_s=max(1.0, wait_s))
         self.registry = ToolRegistry(search_url=retriever_url)
         self.default = default
         self._executors: dict[str, ToolExecutor] = {}
         if sandbox_url:
-            self._executors["sandbox"] = SandboxExecutor(sandbox_url)
+            self._executors["sandbox"] = SandboxExecutor(sandbox_url, policy)
         if retriever_url:
-            self._executors["retriever"] = RetrieverExecutor(retriever_url)
+            self._executors["retriever"] = RetrieverExecutor(retriever_url, policy)
 
     def toolset(self, question: Question) -> Toolset:
         """The tools that a question offers.

@@ -43,7 +43,7 @@ class _Shared:
     @cached_property
     def toolbox(self) -> ToolBox:
         runtime = self.runtime
-        return ToolBox(runtime.sandbox_url, runtime.retriever_url, default=runtime.tools)
+        return ToolBox(runtime.sandbox_url, runtime.retriever_url, runtime.tools, wait_s=runtime.infrastructure_wait_s)
 
 
 _shared: _Shared | None = None

@@ -1,0 +1,230 @@
+"""Whole runs of the trainer on the tiny student, with a real sandbox process: stop, go on, finish; SFT; the command line.
+
+The two GRPO runs start verl for real (about half a minute each on an idle machine).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from mentor.chat import load_format
+from mentor.data import write_trajectories
+from mentor.errors import InfrastructureError
+from mentor.trajectory import Trajectory
+from mentor_trainer import checkpoints
+from mentor_trainer.config import make_spec
+from mentor_trainer.events import TrainEvent
+from mentor_trainer.launcher import processes_of
+from mentor_trainer.sft import SFTRun, pad, token_loss
+from mentor_trainer.sft_data import tokenise
+from mentor_trainer.train import TrainResult, run_training
+from tests.support.service_process import ServiceProcess, environment, run_to_exit, running_process
+from tests.support.training import STUDENT, addition, questions, solved, spec_values, write_set
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[ServiceProcess]:
+    with running_process("mentor_sandbox") as service:
+        yield service
+
+
+class Run:
+    """A run that was stopped after its first steps, and the attempt that finished it."""
+
+    def __init__(self, folder: Path, sandbox: ServiceProcess) -> None:
+        self.folder = folder
+        write_set(folder)
+        self.stopped_events: list[TrainEvent] = []
+        self.events: list[TrainEvent] = []
+        values = {"sandbox_url": sandbox.grpc, "save_freq": -1, "loggers": ["tensorboard"]}
+        endless = make_spec(spec_values(folder, total_steps=1000, **values))
+        self.stopped = run_training(
+            endless, folder / "a1", self.stopped_events.append, should_stop=lambda: bool(self.stopped_events)
+        )
+        finish = make_spec(spec_values(folder, total_steps=self.stopped.step + 1, **values))
+        self.finished = run_training(finish, folder / "a2", self.events.append)
+
+    def metrics(self, attempt: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / attempt / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, sandbox: ServiceProcess) -> Run:
+    return Run(tmp_path_factory.mktemp("run"), sandbox)
+
+
+def test_a_run_stops_on_request_with_a_checkpoint(run: Run) -> None:
+    assert run.stopped.stopped and run.stopped.model is None
+    assert run.stopped.step >= 1 and run.stopped.total_steps == 1000
+
+
+def test_the_next_attempt_goes_on_from_there(run: Run) -> None:
+    assert [event.step for event in run.events] == [run.stopped.step + 1]
+    assert not run.finished.stopped and run.finished.step == run.stopped.step + 1
+
+
+def test_rollout_and_trainer_agree_on_the_log_probabilities_of_the_same_tokens(run: Run) -> None:
+    for attempt in ("a1", "a2"):
+        for record in run.metrics(attempt):
+            assert record["data"]["training/rollout_probs_diff_valid"] == 1
+            assert record["data"]["training/rollout_probs_diff_max"] < 1e-4
+
+
+def test_the_steps_report_reward_components_and_tool_use(run: Run) -> None:
+    (event,) = run.events
+    wanted = {"reward", "correctness", "alignment", "validation", "invalid_rate", "usage_rate", "grad_norm"}
+    assert wanted <= set(event.metrics)
+    assert event.metrics["infrastructure_failures"] == 0 and {"gen", "update_actor"} <= set(event.phases)
+    assert "mentor_training_reward{" in (run.folder / "a2" / "metrics.prom").read_text()
+    assert (
+        list((run.folder / "out" / "tensorboard").iterdir()) if (run.folder / "out" / "tensorboard").exists() else True
+    )
+
+
+def test_every_tool_call_of_the_rollouts_went_to_the_sandbox(run: Run, sandbox: ServiceProcess) -> None:
+    records = [
+        json.loads(line)
+        for attempt in ("a1", "a2")
+        for path in sorted((run.folder / attempt / "rollouts").glob("*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    assert len(records) == 16 * (run.finished.step)
+    executed = sum(o.executed for r in records for o in Trajectory.model_validate(r["trajectory"]).observations)
+    assert executed > 0
+    lines = sandbox.get("/metrics").text.splitlines()
+    counted = sum(float(line.split()[-1]) for line in lines if line.startswith("mentor_sandbox_calls_total{"))
+    assert counted >= executed
+
+
+def test_the_model_is_exported_in_hugging_face_format_and_was_trained(run: Run) -> None:
+    assert run.finished.model == run.folder / "out" / "model"
+    AutoTokenizer.from_pretrained(run.finished.model)
+    before, after = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (STUDENT, run.finished.model))
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
+
+
+def test_nothing_of_a_run_is_left_alive(run: Run) -> None:
+    for attempt in ("a1", "a2"):
+        handle = (run.folder / attempt / "handle").read_text()
+        assert processes_of(handle.split(":")[0]) == []
+
+
+def test_a_sandbox_that_dies_in_the_middle_ends_the_run_with_a_clear_line(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    with running_process("mentor_sandbox") as sandbox:
+        spec = make_spec(spec_values(tmp_path, total_steps=1000, sandbox_url=sandbox.grpc, infrastructure_wait_s=1.0))
+
+        def kill(_: TrainEvent) -> None:
+            sandbox.process.send_signal(signal.SIGKILL)
+
+        with pytest.raises(
+            InfrastructureError, match=r"step \d+: \d+ of 16 rollouts were lost to infrastructure: .*sandbox"
+        ):
+            run_training(spec, tmp_path / "a1", kill)
+
+
+def sft_values(folder: Path, **changes: Any) -> dict[str, Any]:
+    write_set(folder)
+    write_trajectories([solved(q) for q in questions()], folder / "t.jsonl")
+    files = [str(folder / "t.jsonl")]
+    return spec_values(folder, algorithm="sft", trajectory_files=files, sandbox_url=None, **changes)
+
+
+def train(values: dict[str, Any], attempt: Path) -> tuple[TrainResult, list[TrainEvent]]:
+    events: list[TrainEvent] = []
+    return run_training(make_spec(values), attempt, events.append), events
+
+
+def test_sft_learns_the_teachers_turns(tmp_path: Path) -> None:
+    result, events = train(sft_values(tmp_path, total_steps=12, lr=1e-3), tmp_path / "a1")
+    assert result.step == 12 and result.model is not None
+    assert events[-1].metrics["loss"] < events[0].metrics["loss"]
+    AutoModelForCausalLM.from_pretrained(result.model)
+
+
+def test_sft_stopped_and_resumed_equals_sft_in_one_go(tmp_path: Path) -> None:
+    values = sft_values(tmp_path, total_steps=6)
+    whole, _ = train({**values, "output_dir": str(tmp_path / "whole")}, tmp_path / "w")
+    train({**values, "total_steps": 3}, tmp_path / "a1")
+    resumed, events = train(values, tmp_path / "a2")
+    assert [event.step for event in events] == [4, 5, 6]
+    assert whole.model is not None and resumed.model is not None
+    one, other = (AutoModelForCausalLM.from_pretrained(m).state_dict() for m in (whole.model, resumed.model))
+    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+
+
+def test_sft_with_adapters_exports_a_merged_model(tmp_path: Path) -> None:
+    result, _ = train(sft_values(tmp_path, total_steps=2, lora_rank=4, lr=1e-2), tmp_path / "a1")
+    assert result.model is not None
+    before, after = (AutoModelForCausalLM.from_pretrained(m).state_dict() for m in (STUDENT, result.model))
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_gradient_of_sft_on_prompt_and_observation_tokens_is_exactly_zero(tmp_path: Path) -> None:
+    run = SFTRun(make_spec(sft_values(tmp_path)), None)
+    ids, attention, labels = pad(run.data[:2], 0, torch.device("cpu"))
+    seen: list[torch.Tensor] = []
+
+    def keep(_: Any, __: Any, output: Any) -> None:
+        output.logits.retain_grad()
+        seen.append(output.logits)
+
+    run.model.register_forward_hook(keep)
+    token_loss(run.model, ids, attention, labels).backward()
+    gradient = seen[0].grad
+    assert gradient is not None
+    predicts = torch.zeros_like(labels, dtype=torch.bool)
+    predicts[:, :-1] = labels[:, 1:] != -100  # the output at a token predicts the next one
+    assert gradient[~predicts].abs().sum() == 0 and gradient[predicts].abs().sum(-1).min() > 0
+
+
+def test_a_tokenised_trajectory_equals_the_templates_rendering() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(STUDENT)
+    chat_format = load_format(tokenizer)
+    trajectory = solved(addition(12, 30))
+    example = tokenise(trajectory, [], chat_format)
+    text = tokenizer.decode(example.ids)
+    learnt = tokenizer.decode([i for i, m in zip(example.ids, example.mask, strict=True) if m])
+    end = chat_format.end_of_turn
+    assert learnt == "".join(turn.text + end for turn in trajectory.turns)
+    assert "<tool_response>\n42\n</tool_response>" in text and text.endswith(end)
+
+
+def test_the_command_line_trains_and_names_what_is_wrong(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump(sft_values(tmp_path, total_steps=2)))
+    out = tmp_path / "elsewhere"
+    code, output = run_to_exit("mentor_trainer.train", str(spec), "--output", str(out))
+    assert code == 0, output
+    assert checkpoints.latest(out / "checkpoints") is not None and (out / "model" / "config.json").is_file()
+    code, output = run_to_exit("mentor_trainer.train", str(spec), "--set", "model=/no/such/model")
+    assert code == 2 and output.splitlines()[-1].startswith("error: ") and "/no/such/model" in output
+    assert "Traceback" not in output
+
+
+def test_sigterm_saves_and_exits_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump(sft_values(tmp_path, total_steps=100_000)))
+    command = [sys.executable, "-m", "mentor_trainer.train", str(spec)]
+    process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
+    metrics = tmp_path / "out" / "attempts" / "0001" / "metrics.jsonl"
+    eventually(lambda: metrics.is_file() and metrics.stat().st_size > 0, what="the first step")
+    process.terminate()
+    assert process.wait(60) == 3
+    found = checkpoints.latest(tmp_path / "out" / "checkpoints")
+    assert found is not None and found.step >= 1
