@@ -14,7 +14,7 @@ from mentor_trainer.config import make_spec
 from mentor_trainer.overrides import RunPaths, agent_loop_file, build_overrides, largest_divisor, literal
 
 PATHS = RunPaths(checkpoints=Path("/o/checkpoints"), attempt=Path("/o/attempts/1"))
-CPU = {"device": "cpu", "n_gpus_per_node": 1, "tensor_parallel": 1}
+CPU: dict[str, Any] = {"device": "cpu", "n_gpus_per_node": 1, "tensor_parallel": 1}
 
 
 def parsed(paths: RunPaths = PATHS, **values: Any) -> dict[str, Any]:

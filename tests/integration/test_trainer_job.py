@@ -1,0 +1,81 @@
+"""The training job as the job system runs it: a spec in, artefacts out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mentor.data import write_trajectories
+from mentor.errors import UserError
+from mentor.jobs.handler import Stopped, load_handler, parse_spec
+from mentor_trainer.jobs import TrainJob
+from tests.support.training import questions, solved, spec_values, write_set
+
+
+class Context:
+    """The part of ``JobContext`` that the handler uses."""
+
+    def __init__(self, workdir: Path, stop_after: int | None = None, attempt: int = 1) -> None:
+        self.workdir, self.attempt = workdir, attempt
+        self.reports: list[tuple[float, dict[str, Any]]] = []
+        self.committed: dict[str, Path] = {}
+        self.saved = 0
+        self._stop_after = stop_after
+
+    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None:
+        self.reports.append((fraction, metrics))
+
+    def should_stop(self) -> bool:
+        steps = max((m.get("step", 0) for _, m in self.reports), default=0)
+        return self._stop_after is not None and steps >= self._stop_after
+
+    def save(self) -> None:
+        self.saved += 1
+
+    def commit(self, name: str, path: Path) -> None:
+        assert path.exists()
+        self.committed[name] = path
+
+
+def spec_of(folder: Path, **changes: Any) -> dict[str, Any]:
+    write_set(folder)
+    write_trajectories([solved(q) for q in questions()], folder / "t.jsonl")
+    files = [str(folder / "t.jsonl")]
+    values = spec_values(folder, algorithm="sft", trajectory_files=files, sandbox_url=None, total_steps=4)
+    return {**values, **changes}
+
+
+def test_a_job_reports_steps_and_commits_the_model(tmp_path: Path) -> None:
+    job = load_handler("mentor_trainer.jobs:TrainJob")
+    spec: Any = parse_spec(job, spec_of(tmp_path))
+    job.validate(spec)
+    context: Any = Context(tmp_path / "work")
+    result = job.run(spec, context)
+    assert result["step"] == result["total_steps"] == 4 and result["metrics"]["loss"] > 0
+    assert [f for f, m in context.reports if m] == [0.25, 0.5, 0.75, 1.0]
+    assert context.committed["model"].joinpath("model.safetensors").is_file()
+    assert "metrics.jsonl" in context.committed
+    assert not (tmp_path / "out" / "model").exists(), "a job writes to its own work folder"
+
+
+def test_a_stopped_job_leaves_state_that_the_next_attempt_goes_on_from(tmp_path: Path) -> None:
+    job, spec = TrainJob(), TrainJob.Spec.model_validate(spec_of(tmp_path, total_steps=400))
+    first: Any = Context(tmp_path / "work", stop_after=1)
+    with pytest.raises(Stopped):
+        job.run(spec, first)  # type: ignore[arg-type]
+    assert first.saved == 1 and first.committed == {}
+    done = max(m.get("step", 0) for _, m in first.reports)
+    second: Any = Context(tmp_path / "work", attempt=2)
+    shorter = spec.model_copy(update={"total_steps": done + 2})
+    job.run(shorter, second)  # type: ignore[arg-type]
+    assert [m["step"] for _, m in second.reports if m][-1] == done + 2
+    assert min(m["step"] for _, m in second.reports if m) > 1
+
+
+def test_a_job_that_cannot_work_is_refused_before_it_is_accepted(tmp_path: Path) -> None:
+    spec: Any = TrainJob.Spec.model_validate(spec_of(tmp_path, model="/no/such/model"))
+    with pytest.raises(UserError) as refused:
+        TrainJob().validate(spec)
+    assert refused.value.field == "model"
