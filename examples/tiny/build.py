@@ -32,6 +32,8 @@ class Recipe:
     name: str
     habits: Habits
     schedule: Schedule
+    start: str | None = None
+    """The checkpoint whose weights it begins with; None begins from random ones."""
 
 
 def _always_teacher(kind: str) -> Mixture:
@@ -40,16 +42,15 @@ def _always_teacher(kind: str) -> Mixture:
 
 RECIPES = {
     "student": Recipe("student", mixture_of, Schedule(steps=1000, peak=3e-3, floor=2e-4, drills=0.4, drills_end=0.04)),
-    "teacher": Recipe(
-        "teacher", _always_teacher, Schedule(steps=1000, peak=3e-3, floor=2e-4, drills=0.4, drills_end=0.04)
-    ),
+    # The student has learned to copy and to read results; a good teacher differs in its habits, which are quick to change.
+    "teacher": Recipe("teacher", _always_teacher, Schedule(steps=200, peak=1e-3, floor=1e-4, warmup=20), start="student"),
 }
 
 
 def build(recipe: Recipe, out: Path, seed: int, command: str) -> None:
     """Pre-train one checkpoint and write it with its provenance."""
     words = tokenizer.train(seed)
-    model = new_model(words, seed)
+    model = Qwen2ForCausalLM.from_pretrained(out / recipe.start) if recipe.start else new_model(words, seed)
     with tqdm(total=recipe.schedule.steps, desc=recipe.name, unit="step", file=sys.stderr) as bar:
 
         def report(step: int, loss: float, seconds: float) -> None:
@@ -65,6 +66,7 @@ def provenance(recipe: Recipe, seed: int, command: str, loss: float) -> dict[str
     return {
         "made_by": command,
         "seed": seed,
+        "start": recipe.start,
         "schedule": asdict(recipe.schedule),
         "habits": {"default": dict(recipe.habits("add")), "stubborn": STUBBORN if recipe.name == "student" else {}},
         "loss_of_the_last_50_steps": round(loss, 5),

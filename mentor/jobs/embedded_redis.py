@@ -47,7 +47,7 @@ def redis_command(folder: Path) -> list[str]:
         )
     return [
         redis_binary(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
-        "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
+        "--dir", str(folder), "--set-proc-title", "no", "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
     ]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_nothing_listens_beyond_the_loopback_interface(stack: StackSpec) -> None
     for process in alive(stack):
         for connection in process.net_connections():
             if connection.status == psutil.CONN_LISTEN:
-                addresses.add(connection.laddr.ip)
+                addresses.add(connection.laddr.ip.removeprefix("::ffff:"))
     assert addresses == {"127.0.0.1"}
 
 
@@ -119,7 +119,17 @@ def test_bad_specs_are_refused_with_the_field_before_work_starts(stack: StackSpe
         ("evaluate", {"model": {}, "questions": questions}, "model"),
         ("evaluate", {"model": student, "questions": questions, "sample": 2}, "sample"),
         ("teacher", {"model": {"url": "ftp://x", "name": "t"}, "questions": questions}, "url"),
-        ("train", {"model": str(tmp_path / "nowhere"), "train_files": [questions], "device": "cpu"}, "model"),
+        (
+            "train",
+            {
+                "model": str(tmp_path / "nowhere"),
+                "train_files": [questions],
+                "device": "cpu",
+                "n_gpus_per_node": 1,
+                "tensor_parallel": 1,
+            },
+            "nowhere",
+        ),
     ]
     for kind, spec, mention in cases:
         jobs = client(stack, kind)
