@@ -16,14 +16,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from mentor.errors import NotFoundError, UserError  # noqa: E402
-from mentor.inference.base import SamplingParams  # noqa: E402
-from mentor.inference.local.chat_endpoint import read_message, sendable  # noqa: E402
-from mentor.inference.local.server import build  # noqa: E402
-from mentor.inference.local.settings import ModelServerSettings  # noqa: E402
-from mentor.inference.openai import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient  # noqa: E402
-from mentor.serving.runner import running  # noqa: E402
-from mentor.tools import MATH_TOOLS  # noqa: E402
+from mentor.errors import NotFoundError, UserError
+from mentor.inference.base import SamplingParams
+from mentor.inference.local.chat_endpoint import read_message, sendable
+from mentor.inference.local.server import build
+from mentor.inference.local.settings import ModelServerSettings
+from mentor.inference.openai import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.serving.runner import running
+from mentor.tools import MATH_TOOLS
 
 ROOT = Path(__file__).parents[2]
 STUDENT = ROOT / "examples" / "tiny" / "checkpoints" / "student"
