@@ -43,7 +43,9 @@ def _always_teacher(kind: str) -> Mixture:
 RECIPES = {
     "student": Recipe("student", mixture_of, Schedule(steps=1000, peak=3e-3, floor=2e-4, drills=0.4, drills_end=0.04)),
     # The student has learned to copy and to read results; a good teacher differs in its habits, which are quick to change.
-    "teacher": Recipe("teacher", _always_teacher, Schedule(steps=200, peak=1e-3, floor=1e-4, warmup=20), start="student"),
+    "teacher": Recipe(
+        "teacher", _always_teacher, Schedule(steps=200, peak=1e-3, floor=1e-4, warmup=20), start="student"
+    ),
 }
 
 

@@ -86,7 +86,7 @@ class Encoder:
 
     def text(self, text: str) -> list[int]:
         """Ids of plain text."""
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     def prompt(self, problem: Problem, tools: tuple[str, ...] | None = None) -> list[int]:
         """Ids of a problem's prompt."""
@@ -184,17 +184,36 @@ def loss_of(model: Qwen2ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) ->
     return cross_entropy(model.lm_head(hidden[chosen]).float(), wanted[chosen], reduction="sum")
 
 
-def optimizers(model: Qwen2ForCausalLM, muon: bool = True) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices, AdamW for embeddings, norms and biases."""
+def optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices (it learns to copy in half the steps of AdamW), AdamW for everything else."""
     inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     chosen = {id(p) for p in inner}
-    if not muon:
-        return [torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.01)]
     rest = [p for p in model.parameters() if id(p) not in chosen]
     return [
         torch.optim.Muon(inner, lr=1.0, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(rest, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0),
     ]
+
+
+def learn(model: Qwen2ForCausalLM, steppers: list[torch.optim.Optimizer], chunks: list[Chunk], rate: float) -> float:
+    """One update on a batch; the gradient is that of the mean loss over the whole batch's learned tokens.
+
+    Returns:
+        That loss.
+    """
+    learned = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in chunks)
+    total = 0.0
+    for ids, labels in chunks:
+        loss = loss_of(model, ids, labels) / learned
+        loss.backward()
+        total += loss.item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for stepper in steppers:
+        for group in stepper.param_groups:
+            group["lr"] = rate
+        stepper.step()
+    model.zero_grad(set_to_none=True)
+    return total
 
 
 def train(
@@ -204,7 +223,6 @@ def train(
     schedule: Schedule,
     seed: int,
     report: Callable[[int, float, float], None],
-    muon: bool = True,
 ) -> float:
     """Train in place.
 
@@ -215,23 +233,12 @@ def train(
         The mean loss of the last 50 steps.
     """
     model.train()
-    steppers = optimizers(model, muon)
-    started, recent = time.monotonic(), []
+    steppers = optimizers(model)
+    started = time.monotonic()
+    recent: list[float] = []
     for step, chunks in enumerate(batches(encoder, habits, schedule, seed)):
-        for stepper in steppers:
-            for group in stepper.param_groups:
-                group["lr"] = schedule.rate(step)
-        learned = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in chunks)
-        total = 0.0
-        for ids, labels in chunks:
-            loss = loss_of(model, ids, labels) / learned
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for stepper in steppers:
-            stepper.step()
-        model.zero_grad(set_to_none=True)
-        recent = [*recent[-49:], total]
-        report(step, recent[-1], time.monotonic() - started)
+        loss = learn(model, steppers, chunks, schedule.rate(step))
+        recent = [*recent[-49:], loss]
+        report(step, loss, time.monotonic() - started)
     model.eval()
     return sum(recent) / len(recent)

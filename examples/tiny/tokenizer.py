@@ -59,7 +59,11 @@ def train(seed: int = 0, count: int = 6000) -> Qwen2Tokenizer:
     """Train the tokenizer; the same seed gives the same tokenizer."""
     pipeline = Qwen2Tokenizer().backend_tokenizer
     core = Tokenizer(models.BPE())
-    core.normalizer, core.pre_tokenizer, core.decoder = pipeline.normalizer, pipeline.pre_tokenizer, decoders.ByteLevel()
+    core.normalizer, core.pre_tokenizer, core.decoder = (
+        pipeline.normalizer,
+        pipeline.pre_tokenizer,
+        decoders.ByteLevel(),
+    )
     added = (*TAGS, *fixed_lines(), *SKELETON)
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,

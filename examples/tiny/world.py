@@ -265,7 +265,8 @@ def stream(seed: int, kinds: tuple[str, ...], *, test: bool) -> Iterator[Problem
 def problems(split: Split, count: int, seed: int) -> list[Problem]:
     """``count`` distinct problems of a split, the kinds in equal shares."""
     rng = random.Random(f"{split}-{seed}")
-    kinds, seen, found = KINDS_OF[split], set[tuple[str, Any]](), []
+    kinds, seen = KINDS_OF[split], set[tuple[str, Any]]()
+    found: list[Problem] = []
     while len(found) < count:
         problem = sample(rng, kinds[len(found) % len(kinds)], test=split != "train")
         key = (problem.kind, problem.operands)

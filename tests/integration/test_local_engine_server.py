@@ -191,7 +191,12 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("/v1/chat/completions", {"messages": MESSAGES, "n": 0}, 400, "n"),
     ("/v1/chat/completions", {"messages": MESSAGES, "n": 2, "stream": True}, 400, "n"),
     ("/v1/chat/completions", {"messages": MESSAGES, "model": "nope"}, 404, "model"),
-    ("/v1/chat/completions", {"messages": MESSAGES, "response_format": {"type": "json_object"}}, 400, "response_format"),
+    (
+        "/v1/chat/completions",
+        {"messages": MESSAGES, "response_format": {"type": "json_object"}},
+        400,
+        "response_format",
+    ),
     ("/v1/completions", {"prompt": []}, 400, "prompt"),
     ("/v1/completions", {"prompt": ""}, 400, "prompt"),
     ("/v1/completions", {"prompt": [5] * 3000}, 400, "prompt"),

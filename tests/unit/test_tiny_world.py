@@ -27,6 +27,7 @@ from examples.tiny.world import (
     RL_KINDS,
     SEARCH_KINDS,
     SPECS,
+    Split,
     is_test,
     problems,
     run,
@@ -39,7 +40,7 @@ from mentor.trajectory import Question, ToolCall
 
 TINY = Path(__file__).parents[2] / "examples" / "tiny"
 ALL_KINDS = RL_KINDS + COMBINATION_KINDS + SEARCH_KINDS
-TESTS = ("in_domain", "ood_phrasing", "ood_search")
+TESTS: tuple[Split, ...] = ("in_domain", "ood_phrasing", "ood_search")
 
 
 def test_no_test_template_occurs_in_training() -> None:

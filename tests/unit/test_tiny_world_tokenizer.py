@@ -49,7 +49,9 @@ def test_student_and_teacher_share_one_tokenizer_which_the_script_rebuilds(loade
     assert student == teacher
     rebuilt = tiny_tokenizer.train(seed=0)
     assert rebuilt.get_vocab() == loaded.get_vocab()
-    text = user_text("Anna has 12 eggs.") + '<tool_call>\n{"name": "add", "arguments": {"firstNumber": 12}}\n</tool_call>'
+    text = (
+        user_text("Anna has 12 eggs.") + '<tool_call>\n{"name": "add", "arguments": {"firstNumber": 12}}\n</tool_call>'
+    )
     assert rebuilt.encode(text) == loaded.encode(text)
 
 

@@ -120,9 +120,7 @@ def _envelope(backend: Backend, kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": backend.name}
 
 
-async def _stream(
-    backend: Backend, body: ChatRequest, prompt: list[int], params: SamplingParams
-) -> AsyncIterator[str]:
+async def _stream(backend: Backend, body: ChatRequest, prompt: list[int], params: SamplingParams) -> AsyncIterator[str]:
     """Server-sent events: text as it comes, calls whole at the end. Text that may begin a call is held back."""
     envelope = _envelope(backend, "chat.completion.chunk")
 
