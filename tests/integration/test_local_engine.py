@@ -94,6 +94,19 @@ async def test_requests_that_arrive_mid_flight_join_the_running_batch(
     assert [first, *rest[:-1]] == list(zip(rest[-1].token_ids, rest[-1].logprobs or (), strict=True))
 
 
+async def test_a_streams_deadline_bounds_the_wait_for_tokens_and_never_cancels_the_consumer(
+    engine: LocalEngine,
+) -> None:
+    slowly = engine.stream([5, 6], SamplingParams(temperature=0, max_tokens=3), timeout_s=1.0)
+    await anext(slowly)
+    await asyncio.sleep(1.2)  # past the deadline, in the consumer's own time
+    assert isinstance([item async for item in slowly][-1], Generation)
+    await engine.pause()
+    with pytest.raises(DeadlineError):
+        await anext(engine.stream([5, 6], GREEDY, timeout_s=0.05))
+    await engine.resume()
+
+
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.8])
 async def test_logprobs_equal_those_of_a_full_forward(
     engine: LocalEngine, model: PreTrainedModel, temperature: float

@@ -126,11 +126,16 @@ class LocalEngine:
         row.on_token = lambda token, logprob: _tell(loop, tokens, (token, logprob))
         future = self._submit(row)
         future.add_done_callback(lambda _: _tell(loop, tokens, FINISHED))
+        # The deadline stands around the wait for a token only: around a yield it would cancel whatever the consumer does.
+        until = loop.time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                while (item := await tokens.get()) is not FINISHED:
-                    yield item
-                yield future.result()
+            while True:
+                async with asyncio.timeout_at(until):
+                    item = await tokens.get()
+                if item is FINISHED:
+                    break
+                yield item
+            yield future.result()
         except TimeoutError as error:
             raise DeadlineError(f"the generation took longer than {timeout_s:g} s") from error
         finally:
