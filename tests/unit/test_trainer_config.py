@@ -19,7 +19,12 @@ def test_the_defaults_are_the_papers_settings() -> None:
     spec = make_spec(MINIMAL)
     assert (spec.lr, spec.total_epochs, spec.train_batch_size, spec.mini_batch_size) == (1e-6, 2, 16, 8)
     assert (spec.rollouts, spec.tensor_parallel, spec.temperature, spec.max_turns) == (10, 2, 0.7, 5)
-    assert (spec.kl_coef, spec.clip_ratio, spec.max_response_length, spec.max_sequence_length) == (0.001, 0.2, 8192, 32768)
+    assert (spec.kl_coef, spec.clip_ratio, spec.max_response_length, spec.max_sequence_length) == (
+        0.001,
+        0.2,
+        8192,
+        32768,
+    )
     assert spec.loss_aggregation == "seq-mean-token-mean" and spec.gradient_checkpointing
 
 

@@ -17,7 +17,7 @@ from mentor_trainer import checkpoints
 from mentor_trainer.cli import next_attempt
 from mentor_trainer.diagnose import explain
 from mentor_trainer.events import MetricsFollower, event_of, write_prometheus
-from mentor_trainer.launcher import Command, LocalProcess, RayJob, processes_of, ray_folder
+from mentor_trainer.launcher import Command, LocalProcess, RayJob, processes_of, ray_folder, sweep
 from mentor_trainer.verl_ext.metrics import rollout_metrics
 from tests.support.waiting import eventually
 
@@ -180,6 +180,22 @@ def test_stopping_a_local_process_leaves_nothing_alive(tmp_path: Path) -> None:
     assert not ray_folder(run).exists()
 
 
+def test_folders_of_dead_runs_are_swept_and_those_of_living_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    launcher = LocalProcess()
+    handle = launcher.submit(command(tmp_path, "import time; time.sleep(600)"))
+    living, dead, young = ray_folder(handle.split(":")[0]), ray_folder("dead"), ray_folder("young")
+    for folder in (living, dead, young):
+        folder.mkdir()
+    for folder in (living, dead):
+        os.utime(folder, (0, 0))
+    sweep()
+    assert living.exists() and young.exists() and not dead.exists()
+    launcher.stop(handle)
+
+
 def test_a_local_process_gives_its_exit_code(tmp_path: Path) -> None:
     launcher = LocalProcess()
     handle = launcher.submit(command(tmp_path, "raise SystemExit(5)"))
@@ -223,16 +239,21 @@ class FakeRay:
         self.status = "STOPPED"
         return True
 
+    def get_job_logs(self, job: str) -> str:
+        return "what it said"
+
 
 def test_a_ray_job_is_submitted_watched_and_stopped(tmp_path: Path) -> None:
     ray = FakeRay()
     launcher = RayJob("http://head:8265", client=ray)
-    handle = launcher.submit(Command(arguments=("python", "-c", "a b"), environment={"X": "1"}, log=tmp_path / "log"))
+    local = {"X": "1", "PYTHONPATH": "/only/here"}
+    given = Command(arguments=("/only/here/python", "-c", "a b"), environment=local, log=tmp_path / "a" / "log")
+    handle = launcher.submit(given)
     assert ray.submitted["entrypoint"] == "python -c 'a b'" and ray.submitted["submission_id"] == handle
     assert ray.submitted["runtime_env"] == {"env_vars": {"X": "1"}}
     assert launcher.poll(handle) is None and launcher.reattach(handle)
     launcher.stop(handle)
-    assert launcher.poll(handle) == 1
+    assert launcher.poll(handle) == 1 and given.log.read_text() == "what it said"
     ray.status = "SUCCEEDED"
     assert launcher.poll(handle) == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shlex
 import shutil
@@ -24,6 +25,9 @@ from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
 RUN_VARIABLE = "MENTOR_TRAIN_RUN"
 """Set in the environment of a local run; every process it starts inherits it, daemons too."""
 _TERM_SECONDS = 5.0
+_FOLDER_PREFIX = "mray-"
+_SETTLED_SECONDS = 60.0
+"""A folder younger than this may belong to a run that is just starting."""
 
 
 class Command(Frozen):
@@ -65,6 +69,7 @@ class LocalProcess:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def submit(self, command: Command) -> str:
+        sweep()
         run = uuid.uuid4().hex[:12]
         environment = {**os.environ, **command.environment, RUN_VARIABLE: run, RAY_TEMP_VARIABLE: str(ray_folder(run))}
         environment.pop("RAY_ADDRESS", None)  # never somebody else's cluster
@@ -116,6 +121,7 @@ class RayJob:
     def __init__(self, address: str, client: Any = None) -> None:
         self.address = address
         self._client = client
+        self._logs: dict[str, Path] = {}
 
     @property
     def client(self) -> Any:
@@ -135,8 +141,11 @@ class RayJob:
 
     def submit(self, command: Command) -> str:
         handle = f"mentor-{uuid.uuid4().hex[:12]}"
-        runtime = {"env_vars": command.environment}
-        self.client.submit_job(entrypoint=shlex.join(command.arguments), submission_id=handle, runtime_env=runtime)
+        # The cluster's image has its own interpreter and packages.
+        environment = {k: v for k, v in command.environment.items() if k != "PYTHONPATH"}
+        entrypoint = shlex.join(("python", *command.arguments[1:]))
+        self.client.submit_job(entrypoint=entrypoint, submission_id=handle, runtime_env={"env_vars": environment})
+        self._logs[handle] = command.log
         return handle
 
     def poll(self, handle: str) -> int | None:
@@ -150,18 +159,25 @@ class RayJob:
             self.client.stop_job(handle)
         while self.poll(handle) is None:
             time.sleep(0.5)
+        if handle in self._logs:
+            self._logs[handle].parent.mkdir(parents=True, exist_ok=True)
+            self._logs[handle].write_text(str(self.client.get_job_logs(handle)))
 
     def reattach(self, handle: str) -> bool:
         return self.poll(handle) is None
 
-    def logs(self, handle: str) -> str:
-        """Everything the job has written."""
-        return str(self.client.get_job_logs(handle))
-
 
 def ray_folder(run: str) -> Path:
     """Folder of a run's private Ray. Short: the paths of its Unix sockets may have 107 characters."""
-    return Path(tempfile.gettempdir()) / f"mray-{run}"
+    return Path(tempfile.gettempdir()) / f"{_FOLDER_PREFIX}{run}"
+
+
+def sweep() -> None:
+    """Remove Ray folders of runs of which nothing is alive: what a killed supervisor left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        old = time.time() - folder.stat().st_mtime > _SETTLED_SECONDS
+        if old and folder.owner() == getpass.getuser() and not processes_of(folder.name.removeprefix(_FOLDER_PREFIX)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def processes_of(run: str) -> list[psutil.Process]:

@@ -26,7 +26,7 @@ from mentor_trainer.preflight import Plan, check_services, check_spec
 from mentor_trainer.verl_ext import PLUGIN_MODULE
 
 _TICK_SECONDS = 0.2
-_STOP_SECONDS = 100.0
+_STOP_SECONDS = 90.0
 """How long a run may take to finish its step and save once asked to stop."""
 
 
@@ -137,8 +137,14 @@ def build_command(spec: TrainSpec, paths: RunPaths) -> Command:
     }
     if spec.device == "cpu":
         # Ray's memory monitor counts page cache of other processes against the run and kills it on a shared machine.
-        threads = str(spec.cpu_threads)
-        environment |= {"VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": threads, "RAY_memory_monitor_refresh_ms": "0"}
+        # By default Ray also runs workers at niceness 15, behind everything else on the machine.
+        environment |= {
+            "VERL_PLATFORM": "cpu",
+            "OMP_NUM_THREADS": str(spec.cpu_threads),
+            "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait starve the run's other processes
+            "RAY_memory_monitor_refresh_ms": "0",
+            "RAY_worker_niceness": "0",
+        }
     if spec.algorithm == "sft":
         resolved = paths.attempt / "spec.json"
         write_text(resolved, spec.model_dump_json(indent=1))
