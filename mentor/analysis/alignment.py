@@ -19,7 +19,8 @@ class AlignmentScore(Frozen):
     """``alignment_score`` = 1 - sqrt(JSD(P, Q)), log base 2: 0 for disjoint tools, 1 for equal distributions.
 
     ``noise_floor``: the mean score of two samples of these sizes drawn from one and the same distribution (the pooled
-    one). A score at or above it cannot be told from perfect. ``interval``: 95% bootstrap over calls.
+    one). A score at or above it cannot be told from perfect. ``interval``: 95% bootstrap over calls, recentred on the
+    score: resampling adds noise to both sides and so lowers every drawn score.
     """
 
     alignment_score: float
@@ -54,9 +55,10 @@ def alignment(teacher: Counts, student: Counts, *, seed: int = 0) -> AlignmentSc
     pooled = (p + q) / (p.sum() + q.sum())
     noise = _score(rng.multinomial(p.sum(), pooled, _DRAWS), rng.multinomial(q.sum(), pooled, _DRAWS))
     drawn = _score(rng.multinomial(p.sum(), p / p.sum(), _DRAWS), rng.multinomial(q.sum(), q / q.sum(), _DRAWS))
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    score = float(_score(p[None], q[None])[0])
+    low, high = np.clip(np.percentile(drawn - drawn.mean() + score, [2.5, 97.5]), 0.0, 1.0)
     return AlignmentScore(
-        alignment_score=float(_score(p[None], q[None])[0]),
+        alignment_score=score,
         noise_floor=float(noise.mean()),
         interval=(float(low), float(high)),
     )

@@ -116,7 +116,7 @@ def demo(
         spec, stack = demo_specs(
             full=full, seed=seed, output=output, stack=StackSpec(home=home, port_offset=port_offset)
         )
-        run_demo(spec, stack, Console())
+        run_demo(spec, stack, wide_console())
 
 
 def distill(
@@ -131,7 +131,13 @@ def distill(
         values = read_mapping(spec)
         if output is not None:
             values["output"] = str(output.resolve())
-        run_distill(parse_distill(values, spec.resolve().parent), Console())
+        run_distill(parse_distill(values, spec.resolve().parent), wide_console())
+
+
+def wide_console() -> Console:
+    """A console that does not squeeze tables and bars into 80 columns when its output goes to a file or a pipe."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
 
 
 def doctor(home: Home = ".mentor", port_offset: Offset = 0) -> None:

@@ -168,7 +168,7 @@ def _dialogue(question: Question, split: str, by_model: dict[str, Trajectory | N
 def _shown(trajectory: Trajectory) -> dict[str, Any]:
     turns = [
         {
-            "text": turn.text,
+            "text": turn.text or "\n".join(f"{call.name}({json.dumps(call.arguments)})" for call in turn.tool_calls),
             "observations": [{"name": o.name, "content": o.content, "ok": o.ok} for o in turn.observations],
         }
         for turn in trajectory.turns
