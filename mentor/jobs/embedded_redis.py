@@ -45,10 +45,10 @@ def redis_command(folder: Path) -> list[str]:
         raise UserError(
             f"{socket} is too long for a Unix socket", field="home", allowed=f"{_MAX_SOCKET_PATH} characters"
         )
-    return [
-        redis_binary(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700",
-        "--dir", str(folder), "--set-proc-title", "no", "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
-    ]  # fmt: skip
+    # Redis would write its title over its environment, by which a stack's processes are found.
+    listening = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--set-proc-title", "no"]
+    durable = ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+    return [redis_binary(), *listening, *durable, "--daemonize", "no"]
 
 
 def redis_url(folder: Path) -> str:
