@@ -20,7 +20,7 @@ app = typer.Typer(help="Look at trajectories.", no_args_is_help=True)
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(help="trajectories.jsonl")],
+    file: Annotated[Path, typer.Argument(help="trajectories.jsonl; standard input if left out")] = Path("/dev/stdin"),
     question: Annotated[str | None, typer.Option(help="only this question's id")] = None,
     limit: Annotated[int, typer.Option(min=1, help="at most this many")] = 5,
     failed: Annotated[bool, typer.Option("--failed", help="only those with a failing call or no answer")] = False,

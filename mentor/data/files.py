@@ -51,7 +51,7 @@ def unwritable(path: Path, error: OSError) -> UserError:
 
 def check_readable(path: Path, field: str) -> None:
     """Raise a ``UserError`` naming ``field`` unless ``path`` is a file that can be read."""
-    if not path.is_file():
+    if not path.is_file() and not path.is_fifo() and not path.is_char_device():  # a pipe on standard input will do
         what = "is a directory" if path.is_dir() else "does not exist"
         raise UserError(f"{path} {what}", field=field, allowed="an existing file")
     if not os.access(path, os.R_OK):

@@ -18,6 +18,7 @@ from mentor.jobs.model import Claim
 from mentor.jobs.references import resolve
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
+from mentor.rpc.context import request_id
 
 REPORT_VARIABLE = "MENTOR_JOB_REPORT"
 
@@ -40,6 +41,7 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
         files = ArtifactStore(settings.store)
         context = JobContext(Claim(job=job, fence=fence), store, files)
         context.listen_for_stop()
+        request_id.set(context.request_id)  # calls to sandbox, retriever and models carry the submitter's id
         handler = load_handler(handler_path)
         result = handler.run(parse_spec(handler, resolve(job.spec, store, files)), context)
         return {"status": "succeeded", "result": result}

@@ -199,6 +199,38 @@ def test_a_users_own_questions_and_tools_become_a_student_and_a_report(stack: St
     assert len(seen) == 16 and set(seen.values()) == {2}
 
 
+def test_kill_9_of_the_trainers_worker_leaves_no_ray_daemon_and_training_goes_on(
+    stack: StackSpec, tmp_path: Path
+) -> None:
+    question = (TINY / "questions" / "train.jsonl").read_text().splitlines()[:8]
+    rows = [json.loads(line) | {"references": [{"answer": "1", "tool_calls": [{"name": "add"}]}]} for line in question]
+    questions = tmp_path / "train.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    jobs = client(stack, "train")
+    settings = yaml.safe_load((TINY / "demo.yaml").read_text())["train"]
+    spec = settings | {"model": str(TINY / "checkpoints" / "student"), "train_files": [str(questions)]}
+    spec |= {"total_steps": 3, "save_freq": 1, "total_epochs": 3, "threads": 1, "rollouts": 2}
+    job = jobs.submit("train", spec)
+    eventually(lambda: jobs.get(job.id).progress > 0, within=300, what="a first step")
+    state = load_state(stack)
+    assert state is not None
+    worker = psutil.Process(next(p.pid for p in state.processes if p.name == "trainer-worker"))
+    command, environment = worker.cmdline(), worker.environ()
+    family = worker.children(recursive=True)
+    assert any("raylet" in p.name() for p in family)
+    worker.kill()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
+    another = psutil.Popen(command, env=environment)
+    try:
+        ended = jobs.wait(job.id)
+    finally:
+        another.terminate()
+        another.wait(60)
+    assert ended.state is JobState.SUCCEEDED, ended.error
+    assert (ended.attempt, (ended.result or {})["step"]) == (2, 3)
+
+
 def test_down_leaves_no_process_and_a_new_stack_can_start_on_the_same_ports(tmp_path: Path) -> None:
     spec = free_stack(tmp_path / "own", teacher=False)
     for _ in range(2):

@@ -120,6 +120,13 @@ def test_trajectory_show(tmp_path: Path) -> None:
     assert "2+3?" in result.output and "add → 5" in result.output and "[bold]" in result.output
 
 
+def test_trajectory_show_reads_standard_input() -> None:
+    line = Trajectory.model_validate(TRAJECTORY | {"question": "2+3?"}).model_dump_json() + "\n"
+    command = [sys.executable, "-m", "mentor.cli", "trajectory", "show"]
+    done = subprocess.run(command, input=line, capture_output=True, text=True, check=True)
+    assert "2+3?" in done.stdout
+
+
 def modules_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
