@@ -1,4 +1,4 @@
-"""verl's synchronous trainer with three additions: our metrics, a bound on lost samples, and a stop that checkpoints.
+"""verl's synchronous trainer with additions: our metrics, a bound on lost samples, a stop that checkpoints.
 
 Registered under its own name through ``register_trainer``; everything it overrides is a hook, or calls its parent first.
 """
@@ -15,6 +15,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mentor.errors import InfrastructureError
+from mentor_trainer.verl_ext.engine_cpu import ROLLOUT_NAME
 from mentor_trainer.verl_ext.metrics import rollout_metrics
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.runtime import runtime_of
@@ -39,6 +40,15 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
     @trainer_mode.setter
     def trainer_mode(self, _: str) -> None:
         return None
+
+    def _setup(self) -> None:
+        actor = self.config.actor_rollout_ref
+        if actor.rollout.name == ROLLOUT_NAME:
+            from mentor_trainer.verl_ext.rollout_local.replica import start_server  # it imports verl, which imports us
+
+            # Kept: an actor is gone with its last handle.
+            self._early_server = start_server(0, actor.model.path, actor.rollout.max_num_seqs)
+        super()._setup()
 
     def _build_replay_buffer(self) -> Any:
         """verl looks for finished rollouts every two seconds, longer than a small model needs for all of them."""

@@ -83,22 +83,32 @@ class LocalServer:
     async def stop_profile(self) -> None: ...
 
 
+def start_server(replica_rank: int, model_path: str, max_num_seqs: int) -> Any:
+    """The replica's server actor on this node: started here, or the one that was started before.
+
+    The trainer asks for it before it starts its own workers, so that both load at the same time.
+    """
+    concurrency = max(1000, max_num_seqs)
+    node = ray.get_runtime_context().get_node_id()
+    return (
+        ray.remote(LocalServer)
+        .options(
+            name=server_name(replica_rank),
+            get_if_exists=True,
+            num_cpus=0,
+            max_concurrency=concurrency,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=True),
+        )
+        .remote(model_path, max_num_seqs, concurrency)
+    )
+
+
 class LocalReplica(RolloutReplica):  # type: ignore[misc]
-    """Starts the server on the trainer's node."""
+    """Takes its server up once verl has started the trainer's side."""
 
     async def launch_servers(self) -> None:
-        node = ray.get_runtime_context().get_node_id()
         path = self.model_config.path if hasattr(self.model_config, "path") else self.model_config["path"]
-        server = (
-            ray.remote(LocalServer)
-            .options(
-                name=server_name(self.replica_rank),
-                num_cpus=0,
-                max_concurrency=self.max_concurrency,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=True),
-            )
-            .remote(path, self.config.max_num_seqs, self.max_concurrency)
-        )
+        server = start_server(self.replica_rank, path, self.config.max_num_seqs)
         await server.ready.remote()
         self.servers = [server]
         self._server_handle = server
