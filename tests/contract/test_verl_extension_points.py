@@ -181,6 +181,23 @@ def test_the_workers_use_the_patched_functions() -> None:
     assert transformer_impl.CPUOffloadPolicy.mentor_patched
 
 
+def test_a_patch_refuses_a_ray_that_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import services
+
+    monkeypatch.setattr(services, "resolve_ip_for_localhost", lambda host: host)
+    with pytest.raises(patches.PatchError, match="resolve_ip_for_localhost"):
+        patches.keep_ray_on_loopback()
+
+
+def test_ray_asks_the_patched_function_for_the_nodes_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import services, worker
+
+    assert "services.resolve_ip_for_localhost(_node_ip_address)" in inspect.getsource(worker.init)
+    monkeypatch.setattr(services, "resolve_ip_for_localhost", services.resolve_ip_for_localhost)  # put back afterwards
+    patches.keep_ray_on_loopback()
+    assert services.resolve_ip_for_localhost("127.0.0.1") == "127.0.0.1"
+
+
 def test_patching_twice_changes_nothing() -> None:
     from verl.utils import distributed
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -50,11 +51,19 @@ class Run:
         self.events: list[TrainEvent] = []
         values = {"sandbox_url": sandbox.grpc, "save_freq": -1, "loggers": ["tensorboard"]}
         endless = make_spec(spec_values(folder, total_steps=1000, **values))
+        self.listening: set[str] = set()
         self.stopped = run_training(
-            endless, folder / "a1", self.stopped_events.append, should_stop=lambda: bool(self.stopped_events)
+            endless, folder / "a1", self._first_steps, should_stop=lambda: bool(self.stopped_events)
         )
         finish = make_spec(spec_values(folder, total_steps=self.stopped.step + 1, **values))
         self.finished = run_training(finish, folder / "a2", self.events.append)
+
+    def _first_steps(self, event: TrainEvent) -> None:
+        run = (self.folder / "a1" / "handle").read_text().split(":")[0]
+        for process in processes_of(run):
+            sockets = process.net_connections(kind="tcp")
+            self.listening |= {str(s.laddr.ip) for s in sockets if s.status == psutil.CONN_LISTEN}
+        self.stopped_events.append(event)
 
     def metrics(self, attempt: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / attempt / "metrics.jsonl").read_text().splitlines()]
@@ -115,6 +124,11 @@ def test_the_model_is_exported_in_hugging_face_format_and_was_trained(run: Run) 
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert all(torch.isfinite(tensor).all() for tensor in after.values())
+
+
+def test_a_run_listens_on_loopback_only(run: Run) -> None:
+    assert run.listening
+    assert {ip.removeprefix("::ffff:") for ip in run.listening} <= {"127.0.0.1", "::1"}
 
 
 def test_nothing_of_a_run_is_left_alive(run: Run) -> None:

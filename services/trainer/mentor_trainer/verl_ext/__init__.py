@@ -1,4 +1,4 @@
-"""Everything specific to verl, and nothing else: registrations, two patches for the CPU, and the classes verl loads.
+"""Everything specific to verl, and nothing else: registrations, a few guarded patches, and the classes verl loads.
 
 ``plugin`` is the module that every verl process imports (``VERL_USE_EXTERNAL_MODULES``); ``entry`` starts a run.
 ``PINNED_VERL`` is the one version that the contract tests cover.

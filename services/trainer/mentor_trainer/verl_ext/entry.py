@@ -18,6 +18,9 @@ def main() -> None:
     if PLUGIN_MODULE not in modules:
         os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join([*modules, PLUGIN_MODULE])
     if folder := os.environ.get(RAY_TEMP_VARIABLE):
+        from mentor_trainer.verl_ext.patches import keep_ray_on_loopback
+
+        keep_ray_on_loopback()
         sys.argv += private_ray(folder)
     from verl.trainer.main_ppo import main as verl_main
 

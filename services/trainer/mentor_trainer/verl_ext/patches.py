@@ -1,4 +1,4 @@
-"""The two places where verl cannot be extended and is patched instead, for the CPU only.
+"""The places where verl and Ray cannot be extended and are patched instead: verl for the CPU only, Ray for a private one.
 
 Each patch first checks that what it replaces still looks as it did in the pinned version, and refuses to run otherwise:
 a silent mismatch would train something else.
@@ -7,21 +7,26 @@ a silent mismatch would train something else.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any
 
 
 class PatchError(RuntimeError):
-    """verl no longer looks as the patch expects."""
+    """What is to be patched no longer looks as expected."""
 
 
 def _expect(condition: bool, target: str, reason: str) -> None:
     if not condition:
-        raise PatchError(f"cannot patch {target}: {reason}; the trainer supports verl 0.9.1 only")
+        raise PatchError(f"cannot patch {target}: {reason}; the trainer supports verl 0.9.1 and Ray 2.60 only")
 
 
 def patch_process_group() -> None:
-    """``cpu:gloo,cpu:gloo``, which stock verl builds where device and host are the same, is refused by torch."""
+    """``cpu:gloo,cpu:gloo``, which stock verl builds where device and host are the same, is refused by torch.
+
+    A group of one, which a CPU run is, also needs no TCP store: that would listen on every interface.
+    """
+    import torch.distributed
     from verl.utils import distributed
 
     target = "verl.utils.distributed.initialize_global_process_group_ray"
@@ -33,7 +38,11 @@ def patch_process_group() -> None:
     _expect("cpu:gloo,{" in inspect.getsource(original), target, "it no longer builds the two-device backend")
 
     def initialize(timeout_second: int | None = None, backend: str | None = None) -> None:
-        original(timeout_second, backend or "cpu:gloo")
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            original(timeout_second, backend or "cpu:gloo")
+        elif not torch.distributed.is_initialized():
+            store = torch.distributed.HashStore()
+            torch.distributed.init_process_group(backend or "cpu:gloo", rank=0, world_size=1, store=store)
 
     initialize.mentor_patched = True  # type: ignore[attr-defined]
     distributed.initialize_global_process_group_ray = initialize
@@ -58,7 +67,30 @@ def patch_reference_offload() -> None:
     transformer_impl.CPUOffloadPolicy = unpinned
 
 
+def keep_ray_on_loopback() -> None:
+    """Let ``ray.init(_node_ip_address="127.0.0.1")`` mean it: Ray puts the machine's outer address in its place.
+
+    With 127.0.0.1 as the node's address, all of Ray's servers listen on loopback, and verl's and TransferQueue's, which
+    ask Ray for the address, do too. For the driver of a private Ray on one machine.
+    """
+    from ray._private import services
+
+    target = "ray._private.services.resolve_ip_for_localhost"
+    original = services.resolve_ip_for_localhost
+    if getattr(original, "mentor_patched", False):
+        return
+    parameters = list(inspect.signature(original).parameters)
+    _expect(parameters == ["host"], target, f"its parameters are {parameters}")
+    _expect("get_node_ip_address()" in inspect.getsource(original), target, "it no longer replaces the address")
+
+    def as_given(host: str) -> str:
+        return host
+
+    as_given.mentor_patched = True  # type: ignore[attr-defined]
+    services.resolve_ip_for_localhost = as_given
+
+
 def apply() -> None:
-    """Apply both. Applying twice changes nothing."""
+    """Apply verl's two. Applying twice changes nothing."""
     patch_process_group()
     patch_reference_offload()
