@@ -175,7 +175,8 @@ async def test_the_callers_deadline_travels_on_both_transports() -> None:
         over_http = await client.get("/echo", headers=outgoing(timeout_s=30.0))
         over_grpc = await execute(channel, "echo")
         assert 0 < over_http.json()["left"] <= 30
-        assert 0 < json.loads(over_grpc.result.value_json)["left"] <= 20
+        # gRPC rounds a deadline up on its way: the callee may see a moment more than the 20 s that were given.
+        assert 0 < json.loads(over_grpc.result.value_json)["left"] < 21
         assert (await client.get("/echo")).json()["left"] == 1000
 
 
