@@ -61,7 +61,6 @@ class JobContext:
         self._files = files
         self._stop = False
         self._reported = 0.0
-        self._fraction = 0.0
 
     def listen_for_stop(self) -> None:
         """Take SIGTERM as the request to stop; to be called in the main thread."""
@@ -85,7 +84,7 @@ class JobContext:
         now = time.monotonic()
         if not metrics and fraction < 1 and now - self._reported < 0.2:
             return
-        self._reported, self._fraction = now, fraction
+        self._reported = now
         data = {"fraction": fraction, "message": message, **({"metrics": metrics} if metrics else {})}
         fields: dict[str, Any] = {"progress": fraction, "message": message}
         if metrics:

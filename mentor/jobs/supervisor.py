@@ -128,8 +128,8 @@ class Supervisor:
         while (code := guardian.poll()) is None:
             time.sleep(_TICK_SECONDS)
             now = time.monotonic()
-            if now - renewed >= self._renew_every(stopping):
-                cancelled, renewed = self._renew(claim, renewed, guardian), now
+            if now - renewed >= self._renew_every():
+                cancelled, renewed = self._renew(claim, guardian) or cancelled, now
             if stopping is None and (cancelled or self.draining.is_set()):
                 stopping = now
                 guardian.send_signal(signal.SIGTERM)
@@ -137,11 +137,11 @@ class Supervisor:
                 self._kill(claim, guardian)
         return code, cancelled
 
-    def _renew_every(self, stopping: float | None) -> float:
+    def _renew_every(self) -> float:
         # A third of the lease, but often enough that a cancellation is seen within two seconds.
         return min(self.settings.lease_s / 3, 2.0)
 
-    def _renew(self, claim: Claim, renewed: float, guardian: subprocess.Popen[bytes]) -> bool:
+    def _renew(self, claim: Claim, guardian: subprocess.Popen[bytes]) -> bool:
         try:
             return self.store.renew(claim.job.id, claim.fence)
         except LeaseLostError:

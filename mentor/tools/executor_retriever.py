@@ -9,10 +9,11 @@ import grpc
 import httpx
 
 from mentor.errors import InfrastructureError, UserError
-from mentor.rpc.channels import PerLoop, grpc_channel, http_client, is_http
+from mentor.rpc.channels import is_http
 from mentor.rpc.context import outgoing
+from mentor.rpc.endpoint import ServiceEndpoint
 from mentor.rpc.errors import from_grpc, from_http
-from mentor.rpc.retry import RetryPolicy, with_retries
+from mentor.rpc.retry import with_retries
 from mentor.rpc.v1 import retriever_pb2 as pb
 from mentor.rpc.v1.retriever_pb2_grpc import RetrieverServiceStub
 from mentor.tools.executor import presentable, refused
@@ -26,19 +27,8 @@ _MAX_INT32 = 2**31 - 1
 _MARGIN_S = 30.0
 
 
-class RetrieverExecutor:
-    """Searches one retriever; safe to share between event loops and tasks.
-
-    Args:
-        endpoint: ``host:port`` of its gRPC port, or the URL of its REST port.
-        policy: how to retry what is ours.
-    """
-
-    def __init__(self, endpoint: str, policy: RetryPolicy | None = None) -> None:
-        self.endpoint = endpoint
-        self._policy = policy or RetryPolicy()
-        self._channel = PerLoop(lambda: grpc_channel(endpoint))
-        self._client = PerLoop(lambda: http_client(endpoint))
+class RetrieverExecutor(ServiceEndpoint):
+    """Searches one retriever; safe to share between event loops and tasks."""
 
     async def execute(self, call: ToolCall, spec: ToolSpec) -> Observation:
         """Search; a query that the retriever refuses (blank, too many passages) is the model's error."""
@@ -70,13 +60,6 @@ class RetrieverExecutor:
             return await send(query, top_n, min(left, timeout_s + _MARGIN_S))
 
         return await with_retries(attempt, self._policy)
-
-    async def close(self) -> None:
-        """Close what the running event loop opened."""
-        if (channel := self._channel.take()) is not None:
-            await channel.close(grace=None)
-        if (client := self._client.take()) is not None:
-            await client.aclose()
 
     async def _over_grpc(self, query: str, top_n: int, timeout_s: float) -> list[str]:
         stub = _STUB(self._channel.get())

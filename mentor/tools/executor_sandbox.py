@@ -9,10 +9,11 @@ import grpc
 import httpx
 
 from mentor.errors import InfrastructureError
-from mentor.rpc.channels import PerLoop, grpc_channel, http_client, is_http
+from mentor.rpc.channels import is_http
 from mentor.rpc.context import outgoing
+from mentor.rpc.endpoint import ServiceEndpoint
 from mentor.rpc.errors import from_grpc, from_http
-from mentor.rpc.retry import RetryPolicy, with_retries
+from mentor.rpc.retry import with_retries
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceStub
 from mentor.tools.builtin import MATH_TOOLS
@@ -43,19 +44,8 @@ class SandboxResult(Frozen):
     truncated: bool = False
 
 
-class SandboxExecutor:
-    """Runs calls in one sandbox; safe to share between event loops and tasks.
-
-    Args:
-        endpoint: ``host:port`` of its gRPC port, or the URL of its REST port.
-        policy: how to retry what is ours.
-    """
-
-    def __init__(self, endpoint: str, policy: RetryPolicy | None = None) -> None:
-        self.endpoint = endpoint
-        self._policy = policy or RetryPolicy()
-        self._channel = PerLoop(lambda: grpc_channel(endpoint))
-        self._client = PerLoop(lambda: http_client(endpoint))
+class SandboxExecutor(ServiceEndpoint):
+    """Runs calls in one sandbox; safe to share between event loops and tasks."""
 
     async def execute(self, call: ToolCall, spec: ToolSpec) -> Observation:
         """Run a call; see ``ToolExecutor.execute``."""
@@ -83,13 +73,6 @@ class SandboxExecutor:
             return result
 
         return await with_retries(attempt, self._policy)
-
-    async def close(self) -> None:
-        """Close what the running event loop opened."""
-        if (channel := self._channel.take()) is not None:
-            await channel.close(grace=None)
-        if (client := self._client.take()) is not None:
-            await client.aclose()
 
     async def _over_grpc(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
         stub = _STUB(self._channel.get())
