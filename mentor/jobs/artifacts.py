@@ -3,6 +3,7 @@
 STORE/jobs/ID/work/             resumable state, kept over attempts
 STORE/jobs/ID/logs/ATTEMPT.log  the attempt's output
 STORE/jobs/ID/artifacts/FENCE/  committed files; which one counts is in Redis, under the fencing number
+STORE/files/DIGEST/             what clients uploaded (``mentor.jobs.uploads``)
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ class ArtifactStore:
     def __init__(self, root: str, scratch: str | None = None) -> None:
         self.root = root.rstrip("/")
         self.remote = "://" in root and not root.startswith("file://")
-        self._local = (
+        self.local = (
             Path(scratch or "/tmp/mentor-store") if self.remote else Path(root.removeprefix("file://")).resolve()
         )
         try:
-            self._local.mkdir(parents=True, exist_ok=True)
-            probe = self._local / f".probe-{os.getpid()}"
+            self.local.mkdir(parents=True, exist_ok=True)
+            probe = self.local / f".probe-{os.getpid()}"
             probe.write_bytes(b"x" * 4096)
             probe.unlink()
         except OSError as error:
-            raise unwritable(self._local, error) from error
+            raise unwritable(self.local, error) from error
         if self.remote:
             try:
                 self.filesystem, self._prefix = fsspec.core.url_to_fs(self.root)
@@ -84,18 +85,38 @@ class ArtifactStore:
         if not name or name.startswith("/") or ".." in Path(name).parts:
             raise UserError(f"{name!r} is no artefact name", field="name", allowed="a relative path without ..")
         relative = f"jobs/{job_id}/artifacts/{fence}/{name}"
-        size, digest = _measure(source)
+        size, digest = measure(source)
+        self.copy_in(source, relative)
+        return Artifact(name=name, path=relative, bytes=size, sha256=digest, fence=fence)
+
+    def copy_in(self, source: Path, relative: str) -> None:
+        """Copy a file or folder to a place under the root, whole or not at all.
+
+        Raises:
+            UserError: the store cannot be written or is full.
+        """
         try:
             self._copy(source, relative)
         except OSError as error:
-            raise unwritable(self._local / relative, error) from error
-        return Artifact(name=name, path=relative, bytes=size, sha256=digest, fence=fence)
+            raise unwritable(self.local / relative, error) from error
+
+    def has(self, relative: str) -> bool:
+        """Whether there is something at that place under the root."""
+        return bool(
+            self.filesystem.exists(f"{self._prefix}/{relative}") if self.remote else (self.local / relative).exists()
+        )
+
+    def discard(self, relative: str) -> None:
+        """Delete what is at that place."""
+        _discard(self.local / relative)
+        if self.remote and self.filesystem.exists(f"{self._prefix}/{relative}"):
+            self.filesystem.rm(f"{self._prefix}/{relative}", recursive=True)
 
     def _copy(self, source: Path, relative: str) -> None:
         if self.remote:
             self.filesystem.put(str(source), f"{self._prefix}/{relative}", recursive=source.is_dir())
             return
-        target = self._local / relative
+        target = self.local / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.partial")
         _discard(partial)
@@ -108,22 +129,27 @@ class ArtifactStore:
 
     def open_path(self, artifact: Artifact) -> Path:
         """The artefact as a local path, fetched first where the root is remote; raises ``NotFoundError``."""
-        path = self._local / artifact.path
-        if self.remote and not path.exists():
+        try:
+            return self.local_path(artifact.path)
+        except NotFoundError:
+            raise NotFoundError(f"the file of the artefact {artifact.name!r} is gone", field="name") from None
+
+    def local_path(self, relative: str) -> Path:
+        """What is at that place under the root, fetched first where the root is remote; raises ``NotFoundError``."""
+        path = self.local / relative
+        if self.remote and not path.exists() and self.has(relative):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.filesystem.get(f"{self._prefix}/{artifact.path}", str(path), recursive=True)
+            self.filesystem.get(f"{self._prefix}/{relative}", str(path), recursive=True)
         if not path.exists():
-            raise NotFoundError(f"the file of the artefact {artifact.name!r} is gone", field="name")
+            raise NotFoundError(f"there is nothing at {relative}", field="name")
         return path
 
     def remove(self, job_id: str) -> None:
         """Delete all of a job's files."""
-        shutil.rmtree(self._local / "jobs" / job_id, ignore_errors=True)
-        if self.remote and self.filesystem.exists(f"{self._prefix}/jobs/{job_id}"):
-            self.filesystem.rm(f"{self._prefix}/jobs/{job_id}", recursive=True)
+        self.discard(f"jobs/{job_id}")
 
     def _folder(self, job_id: str, part: str) -> Path:
-        return self._local / "jobs" / job_id / part
+        return self.local / "jobs" / job_id / part
 
 
 def _discard(path: Path) -> None:
@@ -133,7 +159,7 @@ def _discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _measure(source: Path) -> tuple[int, str]:
+def measure(source: Path) -> tuple[int, str]:
     """Bytes and SHA-256: of a folder, over relative names and contents in sorted order."""
     digest, size = hashlib.sha256(), 0
     files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import tarfile
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from mentor.data.files import atomic_path
-from mentor.errors import InfrastructureError
+from mentor.errors import InfrastructureError, NotFoundError, UserError
+from mentor.jobs.artifacts import measure
 from mentor.jobs.model import Artifact, Job
+from mentor.jobs.uploads import SCHEME as FILE_SCHEME
 from mentor.rpc.context import outgoing
 from mentor.rpc.errors import from_http
 
 OUTAGE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+_UPLOAD_SECONDS = 600.0
 
 
 class JobClient:
@@ -31,9 +37,20 @@ class JobClient:
         self._outage_s = outage_s
         self._http = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
 
-    def _call(self, method: str, path: str, *, retry: bool = True, **arguments: Any) -> httpx.Response:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        retry: bool = True,
+        stream: Callable[[], Iterator[bytes]] | None = None,
+        **arguments: Any,
+    ) -> httpx.Response:
+        """``stream`` makes the body anew for every attempt."""
         until = time.monotonic() + (self._outage_s if retry else 0)
         while True:
+            if stream is not None:
+                arguments["content"] = stream()
             try:
                 response = self._http.request(method, path, headers=outgoing(), **arguments)
             except httpx.HTTPError as error:
@@ -52,6 +69,40 @@ class JobClient:
         """Submit a job; without a key it is not tried again, lest it run twice."""
         body = {"kind": kind, "spec": spec, "idempotency_key": key}
         return Job.model_validate(self._call("POST", "/v1/jobs", retry=key is not None, json=body).json())
+
+    def upload(self, path: Path) -> str:
+        """Send a file or folder, unless the service has it already; returns the reference for a spec.
+
+        Raises:
+            UserError: it does not exist.
+        """
+        if not path.exists():
+            raise UserError(f"{path} does not exist", field="path", allowed="a file or folder")
+        _, digest = measure(path)
+        reference = f"{FILE_SCHEME}{digest}/{path.name}"
+        try:
+            self._call("HEAD", f"/v1/files/{digest}/{path.name}")
+        except NotFoundError:
+            self._send(path)
+        return reference
+
+    def _send(self, path: Path) -> None:
+        folder = path.is_dir()
+        with tempfile.TemporaryFile() as body:
+            if folder:
+                with tarfile.open(fileobj=body, mode="w") as tar:
+                    tar.add(path, arcname=".")
+            else:
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, body)
+
+            def blocks() -> Iterator[bytes]:
+                body.seek(0)
+                while block := body.read(1 << 20):
+                    yield block
+
+            parameters = {"name": path.name, "folder": str(folder).lower()}
+            self._call("POST", "/v1/files", params=parameters, stream=blocks, timeout=_UPLOAD_SECONDS)
 
     def get(self, job_id: str) -> Job:
         """A job's present state."""

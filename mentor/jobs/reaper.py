@@ -16,6 +16,7 @@ from mentor.jobs.celery_app import Publisher
 from mentor.jobs.model import JobState
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore
+from mentor.jobs.uploads import Uploads
 
 log = structlog.get_logger("mentor.jobs")
 _RETENTION_EVERY_SECONDS = 600.0
@@ -64,7 +65,7 @@ class Reaper(threading.Thread):
         return published
 
     def forget_old(self) -> list[str]:
-        """Remove jobs that ended longer ago than the retention, with their files."""
+        """Remove jobs that ended longer ago than the retention, with their files, and uploads unused for as long."""
         limit = time.time() - self._settings.retention_days * 86400
         states = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
         old = [
@@ -76,4 +77,5 @@ class Reaper(threading.Thread):
         for job in old:
             self._files.remove(job.id)
             self._store.remove(job)
+        Uploads(self._files).forget(limit)
         return [job.id for job in old]

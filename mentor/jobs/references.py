@@ -1,4 +1,7 @@
-"""``artifact:JOB/NAME`` in a spec names what another job has committed: how jobs are chained without sharing paths."""
+"""References in a spec, so that jobs are chained and fed without sharing paths.
+
+``artifact:JOB/NAME`` names what another job has committed, ``file:DIGEST/NAME`` what a client uploaded.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,24 @@ from typing import Any
 from mentor.errors import UserError
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.store import JobStore
+from mentor.jobs.uploads import SCHEME as FILE_SCHEME
+from mentor.jobs.uploads import Uploads
 
 SCHEME = "artifact:"
 
 
 def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spec") -> Any:
-    """A spec with every artefact reference replaced by a local path.
+    """A spec with every reference replaced by a local path.
 
     Raises:
-        UserError: no such job or artefact, naming the field.
+        UserError: no such job, artefact or file, naming the field.
     """
     if isinstance(value, dict):
         return {k: resolve(v, store, files, f"{field}.{k}" if field != "spec" else k) for k, v in value.items()}
     if isinstance(value, list):
         return [resolve(v, store, files, f"{field}.{n}") for n, v in enumerate(value)]
+    if isinstance(value, str) and value.startswith(FILE_SCHEME):
+        return str(Uploads(files).path(value, field))
     if not isinstance(value, str) or not value.startswith(SCHEME):
         return value
     job_id, slash, name = value.removeprefix(SCHEME).partition("/")

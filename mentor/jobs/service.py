@@ -14,6 +14,7 @@ from mentor.errors import InfrastructureError
 from mentor.jobs.api import jobs_router
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
+from mentor.jobs.files_api import files_router
 from mentor.jobs.handler import JobHandler
 from mentor.jobs.manager import JobManager
 from mentor.jobs.model import Job
@@ -69,7 +70,7 @@ def build_job_service(
     service = Service(
         name=name,
         settings=settings,
-        routers=[jobs_router(manager), *routers],
+        routers=[jobs_router(manager), files_router(manager.files), *routers],
         rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService")],
         lifespan=lifespan,
         checks={"redis": redis_answers},

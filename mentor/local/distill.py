@@ -1,7 +1,7 @@
 """A whole distillation as one chain of jobs: teacher, evaluation before, training, evaluation after.
 
-The chain talks to the services over REST and passes artefacts by reference, so it is the same against local processes,
-Compose and Kubernetes.
+The chain talks to the services over REST, uploads what the spec names on this machine and passes artefacts by reference,
+so it is the same against local processes, Compose and Kubernetes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ Group = Literal["in_domain", "out_of_domain"]
 Follow = Callable[[JobClient, Job, str], Job]
 GROUP = "group"
 SPLIT = "split"
+MAX_UPLOAD_BYTES = 2 * 1024**3
 
 
 class EvaluationSet(Frozen):
@@ -141,16 +142,18 @@ class Chain:
             InfrastructureError: a service stayed away.
         """
         train_file, evaluation, eval_file = self._split()
-        teacher = self._job("teacher", "teacher", self._teacher_spec(train_file))
+        self.spec = self._shared_spec()
+        teacher = self._job("teacher", "teacher", self._teacher_spec(self._share(str(train_file))))
+        held_out = self._share(str(eval_file))
         if self.spec.evaluate_teacher:
-            self._evaluate("teacher", self.spec.teacher["model"], eval_file)
+            self._evaluate("teacher", self.spec.teacher["model"], held_out)
         student = {"path": self.spec.student}
-        self._evaluate("vanilla", student, eval_file)
+        self._evaluate("vanilla", student, held_out)
         arms: dict[str, dict[str, Any]] = {"trained": {}} | self.spec.arms
         for name, changes in arms.items():
             label = f"train {name}"
             trained = self._job(label, "train", self._train_spec(name, changes, teacher))
-            self._evaluate(name, {"path": f"{SCHEME}{trained.id}/model"}, eval_file)
+            self._evaluate(name, {"path": f"{SCHEME}{trained.id}/model"}, held_out)
         return Outcome(spec=self.spec, stages=self._stages, evaluation=tuple(evaluation), arms=tuple(arms))
 
     def _split(self) -> tuple[Path, list[Question], Path]:
@@ -174,8 +177,26 @@ class Chain:
         write_questions(held_out, eval_file)
         return train_file, held_out, eval_file
 
-    def _teacher_spec(self, questions: Path) -> dict[str, Any]:
-        shared = {"questions": str(questions), "tools": self.spec.tools, "judge": self.spec.judge}
+    def _share(self, path: str) -> str:
+        """A reference that every service can read; a path that is not here, or is too large to send, stays as it is."""
+        local = Path(path)
+        if not local.exists() or _size(local) > MAX_UPLOAD_BYTES:
+            return path
+        return self._clients["teacher"].upload(local)
+
+    def _shared_spec(self) -> DistillSpec:
+        spec = self.spec
+        model = {
+            key: self._share(value) if key in ("path", "tokenizer") and value else value
+            for key, value in dict(spec.teacher.get("model") or {}).items()
+        }
+        changes: dict[str, Any] = {"student": self._share(spec.student), "teacher": {**spec.teacher, "model": model}}
+        if spec.tools:
+            changes["tools"] = self._share(spec.tools)
+        return spec.model_copy(update=changes)
+
+    def _teacher_spec(self, questions: str) -> dict[str, Any]:
+        shared = {"questions": questions, "tools": self.spec.tools, "judge": self.spec.judge}
         return {**self.spec.teacher, **shared}
 
     def _train_spec(self, name: str, changes: dict[str, Any], teacher: Job) -> dict[str, Any]:
@@ -188,9 +209,9 @@ class Chain:
         }
         return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
 
-    def _evaluate(self, name: str, model: dict[str, Any], questions: Path) -> None:
+    def _evaluate(self, name: str, model: dict[str, Any], questions: str) -> None:
         base = {
-            **self.spec.evaluate, "model": model, "questions": str(questions), "tools": self.spec.tools,
+            **self.spec.evaluate, "model": model, "questions": questions, "tools": self.spec.tools,
             "judge": self.spec.judge,
         }  # fmt: skip
         self._job(f"evaluate {name}", "evaluate", base)
@@ -209,6 +230,10 @@ class Chain:
             raise InfrastructureError(f"{label} failed: {ended.error} (mentor jobs logs {job.id})")
         self._stages[label] = Stage(label=label, job=ended, seconds=time.monotonic() - started)
         return ended
+
+
+def _size(path: Path) -> int:
+    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
 
 
 def hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:

@@ -16,6 +16,7 @@ from mentor.serving.middleware import AuthMiddleware, RequestMiddleware, SizeLim
 from mentor.serving.responses import AsciiJSONResponse
 from mentor.serving.service import Service
 
+UPLOAD_PATH = "/v1/files"
 _CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
@@ -30,7 +31,8 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(MentorError, _typed_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_middleware(SizeLimitMiddleware, limit=settings.max_request_bytes)
+    larger = {UPLOAD_PATH: settings.max_upload_bytes}
+    app.add_middleware(SizeLimitMiddleware, limit=settings.max_request_bytes, larger=larger)
     if settings.api_key is not None:
         app.add_middleware(AuthMiddleware, key=settings.api_key.get_secret_value())
     app.add_middleware(RequestMiddleware, metrics=service.metrics, access_log=settings.access_log)

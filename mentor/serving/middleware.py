@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import time
+from collections.abc import Mapping
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -104,19 +105,24 @@ class AuthMiddleware:
 
 
 class SizeLimitMiddleware:
-    """Refuses a request body above ``limit`` bytes with 413, whether or not its length was announced."""
+    """Refuses a request body above ``limit`` bytes with 413, whether or not its length was announced.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    ``larger`` names the paths that may take more.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.larger = dict(larger or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        message = f"the request body exceeds {self.limit} bytes"
+        limit = self.larger.get(scope["path"], self.limit)
+        message = f"the request body exceeds {limit} bytes"
         announced = headers_of(scope).get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self.limit:
+        if announced.isdecimal() and int(announced) > limit:
             await _refuse(send, 413, "too_large", message)
             return
         seen = 0
@@ -125,7 +131,7 @@ class SizeLimitMiddleware:
             nonlocal seen
             part = await receive()
             seen += len(part.get("body", b""))
-            if seen > self.limit:
+            if seen > limit:
                 raise HTTPException(413, message)
             return part
 

@@ -35,6 +35,7 @@ class ServiceSettings(BaseSettings):
         description="if set, callers must send it as a bearer token; health, readiness and metrics stay open",
     )
     max_request_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    max_upload_bytes: int = Field(default=4 * 1024**3, ge=1024, description="of a file sent to /v1/files")
     drain_delay_s: float = Field(default=0.0, ge=0, description="not ready for so long before connections are refused")
     drain_timeout_s: float = Field(default=20.0, ge=0, description="how long requests in flight may take to finish")
 

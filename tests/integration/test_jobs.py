@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +21,11 @@ from mentor.jobs.manager import JobManager
 from mentor.jobs.model import Job, JobState
 from mentor.jobs.processes import ATTEMPT_VARIABLE, marked
 from mentor.jobs.reaper import Reaper
+from mentor.jobs.references import resolve
 from mentor.jobs.service import build_manager
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
+from mentor.jobs.uploads import Uploads
 from tests.support.toy_job import ToyJob, steps_in
 from tests.support.waiting import eventually
 
@@ -295,3 +299,39 @@ def test_the_attempt_mark_reaches_every_process_of_a_job(stack: Stack) -> None:
     assert marks == {f"{job.id}:1"}
     stack.manager.cancel(job.id)
     stack.finished(job)
+
+
+def test_an_uploaded_file_and_folder_are_named_by_content_and_reach_the_job(stack: Stack, tmp_path: Path) -> None:
+    uploads = Uploads(stack.manager.files)
+    scratch = uploads.scratch()
+    body = scratch / "body"
+    body.write_text("3\n")
+    first = uploads.add(body, "steps.txt")
+    assert uploads.add(body, "steps.txt") == first
+    assert uploads.known(first.sha256, "steps.txt")
+    resolved = resolve({"file": first.reference, "list": [first.reference]}, stack.manager.store, stack.manager.files)
+    assert Path(resolved["file"]).read_text() == "3\n"
+    assert resolved["list"] == [resolved["file"]]
+    assert uploads.forget(before=0) == []
+    assert uploads.forget(before=time.time() + 60) == [first.sha256]
+    with pytest.raises(UserError, match="file: steps.txt is not in the store"):
+        resolve({"file": first.reference}, stack.manager.store, stack.manager.files)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd", "x" * 300])
+def test_an_upload_has_a_plain_name(stack: Stack, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "body"
+    file.write_text("x")
+    with pytest.raises(UserError, match="file name"):
+        Uploads(stack.manager.files).add(file, name)
+
+
+def test_an_archive_that_points_outside_itself_is_refused(stack: Stack, tmp_path: Path) -> None:
+    archive = tmp_path / "body"
+    with tarfile.open(archive, "w") as tar:
+        entry = tarfile.TarInfo("../outside")
+        entry.size = 0
+        tar.addfile(entry)
+    with pytest.raises(UserError, match="tar archive"):
+        Uploads(stack.manager.files).add(archive, "model", folder=True)
+    assert not (tmp_path.parent / "outside").exists()

@@ -1,0 +1,110 @@
+"""Files that a client sends for its jobs: named by content, so that sending one twice costs nothing.
+
+STORE/files/DIGEST/NAME holds a file or an unpacked folder; ``file:DIGEST/NAME`` in a spec names it. Clients and services
+need no shared disk: the command line uploads what a spec names on the client's machine.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from mentor.errors import NotFoundError, UserError
+from mentor.jobs.artifacts import ArtifactStore, measure
+from mentor.trajectory import Frozen
+
+SCHEME: Final = "file:"
+_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._ -]{0,199}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Upload(Frozen):
+    """What was stored. ``reference`` goes into a spec."""
+
+    name: str
+    sha256: str
+    bytes: int = Field(description="of a folder: of all its files")
+
+    @property
+    def reference(self) -> str:
+        """``file:DIGEST/NAME``."""
+        return f"{SCHEME}{self.sha256}/{self.name}"
+
+
+class Uploads:
+    """Uploaded files in a store."""
+
+    def __init__(self, files: ArtifactStore) -> None:
+        self._files = files
+
+    def scratch(self) -> Path:
+        """A new folder on the store's own disk, for an upload that is coming in; the caller removes it."""
+        return Path(tempfile.mkdtemp(prefix=".upload-", dir=self._files.local))
+
+    def add(self, source: Path, name: str, *, folder: bool = False) -> Upload:
+        """Store a received file, or with ``folder`` the folder that it is a tar archive of.
+
+        Raises:
+            UserError: the name is no plain file name, the archive is none or names a place outside itself, or the
+                store is full.
+        """
+        if not _NAME.fullmatch(name) or name in (".", ".."):
+            raise UserError(f"{name!r} is no file name", field="name", allowed="letters, digits, ., _, - and spaces")
+        if folder:
+            source = _unpacked(source)
+        size, digest = measure(source)
+        relative = _relative(digest, name)
+        if not self._files.has(relative):
+            self._files.copy_in(source, relative)
+        return Upload(name=name, sha256=digest, bytes=size)
+
+    def path(self, reference: str, field: str) -> Path:
+        """The local path of ``file:DIGEST/NAME``.
+
+        Raises:
+            UserError: it is malformed, or was never uploaded or has been forgotten, naming ``field``.
+        """
+        digest, _, name = reference.removeprefix(SCHEME).partition("/")
+        if not _DIGEST.fullmatch(digest) or not _NAME.fullmatch(name):
+            raise UserError(f"{field}: {reference!r} is no file reference", field=field, allowed="file:SHA256/NAME")
+        try:
+            path = self._files.local_path(_relative(digest, name))
+        except NotFoundError:
+            message = f"{field}: {name} is not in the store (uploaded again, it is)"
+            raise UserError(message, field=field, allowed="a file that was uploaded") from None
+        path.parent.touch()  # retention counts from the last use
+        return path
+
+    def known(self, digest: str, name: str) -> bool:
+        """Whether it is here already."""
+        wellformed = _DIGEST.fullmatch(digest) and _NAME.fullmatch(name)
+        return bool(wellformed) and self._files.has(_relative(digest, name))
+
+    def forget(self, before: float) -> list[str]:
+        """Remove what nobody has used since ``before`` (Unix time); returns the digests."""
+        root = self._files.local / "files"
+        old = [entry for entry in root.glob("*") if entry.stat().st_mtime < before]
+        for entry in old:
+            self._files.discard(f"files/{entry.name}")
+        return [entry.name for entry in old]
+
+
+def _relative(digest: str, name: str) -> str:
+    return f"files/{digest}/{name}"
+
+
+def _unpacked(archive: Path) -> Path:
+    target = archive.with_name("folder")
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(target, filter="data")
+    except (tarfile.TarError, EOFError) as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise UserError(f"not a tar archive of a folder: {error}", field="body", allowed="a tar archive") from None
+    return target
