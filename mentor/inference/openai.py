@@ -59,7 +59,7 @@ class OpenAIServer:
         extra = {"x-request-id": request_id}
         if self.endpoint.api_key:
             extra["authorization"] = f"Bearer {self.endpoint.api_key}"
-        headers = outgoing(timeout_s, extra)
+        headers = outgoing(timeout_s, extra, ours=False)
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._clients.get().post(path, json=body, headers=headers, timeout=None)

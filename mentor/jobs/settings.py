@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mentor.rpc.credentials import read_secret
 
 
 class JobSettings(BaseSettings):
@@ -12,6 +18,7 @@ class JobSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MENTOR_JOBS_", frozen=True, extra="ignore")
 
     redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password_file: Path | None = Field(default=None, description="its password goes into redis_url")
     store: str = Field(default=".mentor/store", description="directory or fsspec URL for job files")
     prefix: str = "mentor"
     lease_s: float = Field(default=30.0, gt=1)
@@ -21,6 +28,14 @@ class JobSettings(BaseSettings):
     max_lapses: int = Field(default=5, ge=1, description="worker deaths after which a job fails")
     retention_days: float = Field(default=30.0, gt=0)
     gpus: int = Field(default=0, ge=0, description="devices that jobs on this stack share by lease; 0: not managed")
+
+    @model_validator(mode="after")
+    def _with_password(self) -> Self:
+        if self.redis_password_file is not None:
+            password = quote(read_secret(self.redis_password_file, "redis_password_file"), safe="")
+            scheme, _, place = self.redis_url.partition("://")
+            object.__setattr__(self, "redis_url", f"{scheme}://:{password}@{place.rpartition('@')[2]}")
+        return self
 
     @property
     def celery_url(self) -> str:

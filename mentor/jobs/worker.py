@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 from celery.signals import worker_shutting_down
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from mentor.errors import MentorError
 from mentor.jobs.celery_app import TASK, celery_app, queue_name
@@ -21,8 +21,13 @@ from mentor.jobs.reaper import Reaper
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.supervisor import Supervisor
 from mentor.serving.logs import configure_logs
+from mentor.serving.metrics import new_registry
+from mentor.serving.tracing import configure_tracing
 
 log = structlog.get_logger("mentor.jobs")
+
+
+_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
 
 
 class WorkerMetrics:
@@ -32,24 +37,29 @@ class WorkerMetrics:
         self.attempts = Counter(
             "mentor_job_attempts_total", "Attempts that ended, by outcome", ["kind", "outcome"], registry=registry
         )
+        self.seconds = Histogram(
+            "mentor_job_attempt_duration_seconds",
+            "Duration of attempts, waiting for GPUs included",
+            ["kind"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
         self.running = Gauge("mentor_jobs_running", "Jobs that this worker runs now", ["kind"], registry=registry)
         for kind in kinds:
             self.running.labels(kind).set(0)
+            self.attempts.labels(kind, "succeeded")
 
 
-def build_worker(settings: JobSettings, handler_paths: Sequence[str], metrics_port: int | None) -> tuple:  # type: ignore[type-arg]
-    """The Celery app with its task, and the supervisor behind it."""
+def build_worker(settings: JobSettings, handler_paths: Sequence[str], registry: CollectorRegistry) -> tuple:  # type: ignore[type-arg]
+    """The Celery app with its task, the supervisor behind it, and the queues it listens to."""
     handlers = {load_handler(path).kind: path for path in handler_paths}
     supervisor = Supervisor(settings, handlers)
-    registry = CollectorRegistry()
     metrics = WorkerMetrics(registry, list(handlers))
-    if metrics_port is not None:
-        start_http_server(metrics_port, addr="127.0.0.1", registry=registry)
     app = celery_app(settings)
 
     def run_job(job_id: str) -> None:
         kind = supervisor.store.get(job_id).kind
-        with metrics.running.labels(kind).track_inprogress():
+        with metrics.running.labels(kind).track_inprogress(), metrics.seconds.labels(kind).time():
             outcome = supervisor.run(job_id)
         metrics.attempts.labels(kind, outcome).inc()
 
@@ -62,12 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="of the worker, for logs and Celery")
     parser.add_argument("--handler", action="append", required=True, metavar="MODULE:CLASS")
     parser.add_argument("--concurrency", type=int, default=1, help="jobs at once")
-    parser.add_argument("--metrics-port", type=int, default=None)
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="address on which metrics are served")
+    parser.add_argument("--metrics-port", type=int, default=None, help="without it none are served")
     options = parser.parse_args(arguments)
     configure_logs(f"{options.name}-worker")
+    configure_tracing(f"{options.name}-worker")
     try:
-        app, supervisor, queues = build_worker(JobSettings(), options.handler, options.metrics_port)
+        registry = new_registry()
+        app, supervisor, queues = build_worker(JobSettings(), options.handler, registry)
         supervisor.store.ping()
+        if options.metrics_port is not None:
+            start_http_server(options.metrics_port, addr=options.metrics_host, registry=registry)
     except (MentorError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

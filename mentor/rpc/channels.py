@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import grpc
 import httpx
+
+from mentor.errors import UserError
 
 T = TypeVar("T")
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -39,7 +43,14 @@ def is_http(endpoint: str) -> bool:
 
 
 def grpc_channel(target: str) -> grpc.aio.Channel:
-    """A plaintext channel to ``host:port`` (a ``grpc://`` prefix is dropped) that reconnects within a second."""
+    """A channel to ``host:port`` (a ``grpc://`` prefix is dropped) that reconnects within a second.
+
+    Plaintext, or TLS where MENTOR_GRPC_TLS_CA names the servers' authority; with MENTOR_GRPC_TLS_CERT and
+    MENTOR_GRPC_TLS_KEY the client shows a certificate of its own (mutual TLS).
+
+    Raises:
+        UserError: one of these files cannot be read.
+    """
     options = [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -47,7 +58,31 @@ def grpc_channel(target: str) -> grpc.aio.Channel:
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.use_local_subchannel_pool", 1),
     ]
-    return grpc.aio.insecure_channel(target.removeprefix("grpc://"), options=options)
+    address = target.removeprefix("grpc://")
+    credentials = channel_credentials()
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
+def channel_credentials() -> grpc.ChannelCredentials | None:
+    """What the environment says about TLS; None for plaintext."""
+    ca, cert, key = (os.environ.get(f"MENTOR_GRPC_TLS_{part}") for part in ("CA", "CERT", "KEY"))
+    if not ca:
+        return None
+    return grpc.ssl_channel_credentials(
+        root_certificates=read_pem(Path(ca), "MENTOR_GRPC_TLS_CA"),
+        private_key=read_pem(Path(key), "MENTOR_GRPC_TLS_KEY") if key else None,
+        certificate_chain=read_pem(Path(cert), "MENTOR_GRPC_TLS_CERT") if cert else None,
+    )
+
+
+def read_pem(path: Path, field: str) -> bytes:
+    """A PEM file; raises ``UserError`` naming ``field``."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", field=field, allowed="a PEM file") from None
 
 
 def http_client(url: str) -> httpx.AsyncClient:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
 
+from mentor.rpc.credentials import API_KEY_VARIABLE, secret
+
 REQUEST_ID_HEADER = "x-request-id"
 TIMEOUT_HEADER = "x-request-timeout-ms"
 TRACE_HEADER = "traceparent"
-API_KEY_VARIABLE = "MENTOR_API_KEY"
 
 _ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
@@ -40,12 +40,17 @@ def deadline_from_header(value: str | None) -> float | None:
     return time.monotonic() + int(value) / 1000
 
 
-def outgoing(timeout_s: float | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Headers (or gRPC metadata: the names are lower case) for a call made on behalf of the present request."""
+def outgoing(
+    timeout_s: float | None = None, extra: Mapping[str, str] | None = None, *, ours: bool = True
+) -> dict[str, str]:
+    """Headers (or gRPC metadata: the names are lower case) for a call made on behalf of the present request.
+
+    ``ours`` is False for a server that is not one of this system's: our API key is not for it.
+    """
     headers = {REQUEST_ID_HEADER: request_id.get() or uuid.uuid4().hex}
     if timeout_s is not None:
         headers[TIMEOUT_HEADER] = str(max(1, int(timeout_s * 1000)))
-    if key := os.environ.get(API_KEY_VARIABLE):
+    if ours and (key := secret(API_KEY_VARIABLE)):
         headers["authorization"] = f"Bearer {key}"
     if parent := traceparent.get():
         headers[TRACE_HEADER] = parent

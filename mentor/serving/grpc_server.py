@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import grpc
@@ -13,11 +13,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from mentor.errors import MentorError, UnauthenticatedError
+from mentor.errors import MentorError
+from mentor.rpc.channels import read_pem
 from mentor.rpc.context import REQUEST_ID_HEADER, accept_request_id, deadline, request_id
 from mentor.rpc.errors import grpc_code, grpc_trailers
+from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics
 from mentor.serving.service import Service
+from mentor.serving.settings import ServiceSettings
 from mentor.serving.tracing import server_span
 
 log = structlog.get_logger("grpc")
@@ -27,13 +30,12 @@ _OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, HealthServicer]:
     """A server with every servicer bound; the caller adds the port and starts it."""
     settings = service.settings
-    key = settings.api_key.get_secret_value() if settings.api_key else None
     options = [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
     ]
-    interceptor = RequestInterceptor(service.metrics, key, settings.access_log)
+    interceptor = RequestInterceptor(service.metrics, service.door, settings.access_log)
     server = grpc.aio.server(interceptors=[interceptor], options=options)
     for binding in service.rpcs:
         binding.add(binding.servicer, server)
@@ -42,6 +44,19 @@ def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, HealthService
     names = (*(b.full_name for b in service.rpcs), health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server, checks
+
+
+def server_credentials(settings: ServiceSettings) -> grpc.ServerCredentials | None:
+    """TLS of the gRPC port, mutual where a CA for clients is given; None for plaintext.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    if settings.grpc_tls_cert is None or settings.grpc_tls_key is None:
+        return None
+    pair = (read_pem(settings.grpc_tls_key, "grpc_tls_key"), read_pem(settings.grpc_tls_cert, "grpc_tls_cert"))
+    ca = read_pem(settings.grpc_tls_ca, "grpc_tls_ca") if settings.grpc_tls_ca else None
+    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
 
 
 async def set_serving(service: Service, checks: HealthServicer) -> None:
@@ -53,11 +68,11 @@ async def set_serving(service: Service, checks: HealthServicer) -> None:
 
 
 class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
-    """Gives every call its id and deadline, checks the token, maps typed errors to statuses, counts and logs."""
+    """Gives every call its id and deadline, opens the door, maps typed errors to statuses, counts and logs."""
 
-    def __init__(self, metrics: RequestMetrics, key: str | None, access_log: bool) -> None:
+    def __init__(self, metrics: RequestMetrics, door: Door, access_log: bool) -> None:
         self._metrics = metrics
-        self._expected = f"Bearer {key}".encode() if key else None
+        self.door = door
         self._access_log = access_log
 
     async def intercept_service(
@@ -97,12 +112,6 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
 
         return call
 
-    def authorise(self, headers: dict[str, str]) -> None:
-        """Raises UnauthenticatedError unless the call carries the key, if one is set."""
-        given = headers.get("authorization", "").encode()
-        if self._expected is not None and not hmac.compare_digest(given, self._expected):
-            raise UnauthenticatedError("a valid bearer token is required")
-
     def started(self) -> None:
         """A call begins."""
         self._metrics.in_flight.labels("grpc").inc()
@@ -123,6 +132,7 @@ class _Call:
         self._owner = owner
         self._method = method
         self._context = context
+        self._admitted: AbstractAsyncContextManager[Any] | None = None
 
     async def __aenter__(self) -> dict[str, str]:
         metadata = self._context.invocation_metadata() or ()
@@ -135,13 +145,18 @@ class _Call:
         self._owner.started()
         try:
             await self._context.send_initial_metadata(((REQUEST_ID_HEADER, identity),))
-            self._owner.authorise(headers)
+            if not self._owner.door.open:
+                admission = self._owner.door.admit(headers.get("authorization", ""), _address(self._context.peer()))
+                await admission.__aenter__()
+                self._admitted = admission
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise
         return headers
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._admitted is not None:
+            await self._admitted.__aexit__(None, None, None)
         code = _outcome(error)
         self._owner.finished(self._method, code, time.perf_counter() - self._started)
         if isinstance(error, MentorError):
@@ -150,6 +165,11 @@ class _Call:
             log.error("unhandled error", method=self._method, exc_info=error)
             message = f"internal error (request id {request_id.get()})"
             await self._context.abort(grpc.StatusCode.INTERNAL, message)
+
+
+def _address(peer: str) -> str:
+    """``ipv4:127.0.0.1:4711`` without its port."""
+    return peer.rpartition(":")[0] or peer
 
 
 def _outcome(error: BaseException | None) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
 
 from mentor import __version__
 from mentor.errors import MentorError, OverloadedError
-from mentor.serving.middleware import AuthMiddleware, RequestMiddleware, SizeLimitMiddleware
+from mentor.serving.middleware import DoorMiddleware, RequestMiddleware, SizeLimitMiddleware
 from mentor.serving.responses import AsciiJSONResponse
 from mentor.serving.service import Service
 
@@ -27,19 +27,37 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     for router in service.routers:
         app.include_router(router)
-    _add_operations(app, service)
-    app.add_exception_handler(MentorError, _typed_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
+    _add_health(app, service)
+    if settings.admin_port is None:
+        _add_administration(app, service)
+    _add_errors(app)
     larger = {UPLOAD_PATH: settings.max_upload_bytes}
     app.add_middleware(SizeLimitMiddleware, limit=settings.max_request_bytes, larger=larger)
-    if settings.api_key is not None:
-        app.add_middleware(AuthMiddleware, key=settings.api_key.get_secret_value())
+    if not service.door.open:
+        app.add_middleware(DoorMiddleware, door=service.door)
     app.add_middleware(RequestMiddleware, metrics=service.metrics, access_log=settings.access_log)
     return app
 
 
-def _add_operations(app: FastAPI, service: Service) -> None:
+def create_admin_app(service: Service) -> FastAPI:
+    """What listens on the admin port: health, metrics and the operators' routes, behind the same door."""
+    app = FastAPI(title=f"MENTOR {service.name}, administration", version=__version__)
+    _add_health(app, service)
+    _add_administration(app, service)
+    _add_errors(app)
+    if not service.door.open:
+        app.add_middleware(DoorMiddleware, door=service.door)
+    app.add_middleware(RequestMiddleware, metrics=service.metrics, access_log=service.settings.access_log)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    app.add_exception_handler(MentorError, _typed_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/health", tags=["operations"])
     async def health() -> dict[str, Any]:
         """The process is alive; says nothing of whether it can take work."""
@@ -51,10 +69,16 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         reasons = service.readiness.reasons()
         return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
+
+def _add_administration(app: FastAPI, service: Service) -> None:
+    for router in service.admin_routers:
+        app.include_router(router)
+
     @app.get("/metrics", tags=["operations"])
-    async def metrics() -> Response:
-        """Prometheus exposition."""
-        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(accept: Annotated[str, Header()] = "") -> Response:
+        """Prometheus exposition; OpenMetrics, with exemplars, where the scraper takes it."""
+        encode, content_type = choose_encoder(accept)
+        return Response(encode(service.registry), media_type=content_type)
 
 
 async def _typed_error(request: Request, error: Exception) -> JSONResponse:

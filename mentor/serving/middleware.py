@@ -1,16 +1,18 @@
-"""ASGI middleware: request identity with metrics and log line, bearer token, size limit. Plain ASGI, for speed."""
+"""ASGI middleware: request identity with metrics and log line, the door, size limit. Plain ASGI, for speed."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mentor.errors import MentorError, OverloadedError, UnauthenticatedError
 from mentor.rpc.context import (
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
@@ -19,6 +21,7 @@ from mentor.rpc.context import (
     deadline_from_header,
     request_id,
 )
+from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics
 from mentor.serving.tracing import server_span
 
@@ -33,8 +36,22 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:
     error = {"code": code, "message": message, "field": None, "allowed": None}
-    body = json.dumps({"error": error, "detail": message}).encode()
+    await _answer(send, status, {"error": error, "detail": message})
+
+
+async def _refuse_typed(send: Send, error: MentorError) -> None:
+    extra = {}
+    if isinstance(error, OverloadedError):
+        extra["retry-after"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, UnauthenticatedError):
+        extra["www-authenticate"] = "Bearer"
+    await _answer(send, error.http_status, error.to_body(), extra)
+
+
+async def _answer(send: Send, status: int, content: Any, extra: Mapping[str, str] | None = None) -> None:
+    body = json.dumps(content).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(name.encode(), value.encode()) for name, value in (extra or {}).items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -86,22 +103,26 @@ class RequestMiddleware:
             log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
 
 
-class AuthMiddleware:
-    """Requires ``Authorization: Bearer <key>`` everywhere but on the operations routes."""
+class DoorMiddleware:
+    """Authentication and limits per caller, everywhere but on the operations routes."""
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: ASGIApp, door: Door) -> None:
         self.app = app
-        self.expected = f"Bearer {key}".encode()
+        self.door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
             return
-        given = headers_of(scope).get("authorization", "").encode()
-        if hmac.compare_digest(given, self.expected):
+        peer = scope["client"][0] if scope.get("client") else "local"
+        async with AsyncExitStack() as stack:
+            try:
+                authorization = headers_of(scope).get("authorization", "")
+                await stack.enter_async_context(self.door.admit(authorization, peer))
+            except MentorError as error:
+                await _refuse_typed(send, error)
+                return
             await self.app(scope, receive, send)
-        else:
-            await _refuse(send, 401, "unauthenticated", "a valid bearer token is required")
 
 
 class SizeLimitMiddleware:

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from mentor.errors import UserError
-from mentor.serving.grpc_server import create_grpc_server, set_serving
-from mentor.serving.http import create_app
+from mentor.serving.grpc_server import create_grpc_server, server_credentials, set_serving
+from mentor.serving.http import create_admin_app, create_app
 from mentor.serving.logs import configure_logs
 from mentor.serving.service import Service
 from mentor.serving.tracing import configure_tracing
@@ -39,6 +40,7 @@ class Server:
         self.service = service
         self.http_url = ""
         self.grpc_target: str | None = None
+        self.admin_url: str | None = None
         self._stack = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -51,15 +53,8 @@ class Server:
         settings = self.service.settings
         listener = _bind(settings.host, settings.port)
         self.http_url = f"http://{_authority(settings.host, listener.getsockname()[1])}"
-        config = uvicorn.Config(
-            create_app(self.service),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=max(1, round(settings.drain_timeout_s)),
-            server_header=False,
-        )
-        self._http = _Uvicorn(config)
+        self._http = self._uvicorn(create_app(self.service))
+        await self._start_admin()
         self._grpc, self._checks = create_grpc_server(self.service)
         if settings.grpc_port is not None and settings.grpc_port >= 0:
             self.grpc_target = self._bind_grpc(settings.host, settings.grpc_port)
@@ -77,9 +72,35 @@ class Server:
         while not self._http.started:
             await asyncio.sleep(0.005)
 
+    def _uvicorn(self, app: FastAPI) -> _Uvicorn:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=max(1, round(self.service.settings.drain_timeout_s)),
+            server_header=False,
+        )
+        return _Uvicorn(config)
+
+    async def _start_admin(self) -> None:
+        """The admin port, if there is one, answers from the start and to the end."""
+        settings = self.service.settings
+        self._admin: _Uvicorn | None = None
+        if settings.admin_port is None:
+            return
+        listener = _bind(settings.host, settings.admin_port)
+        self.admin_url = f"http://{_authority(settings.host, listener.getsockname()[1])}"
+        self._admin = self._uvicorn(create_admin_app(self.service))
+        self._admin_task = asyncio.create_task(self._admin.serve(sockets=[listener]))
+
     def _bind_grpc(self, host: str, port: int) -> str:
+        credentials = server_credentials(self.service.settings)
         try:
-            bound = self._grpc.add_insecure_port(_authority(host, port))
+            if credentials is None:
+                bound = self._grpc.add_insecure_port(_authority(host, port))
+            else:
+                bound = self._grpc.add_secure_port(_authority(host, port), credentials)
         except RuntimeError:
             bound = 0
         if bound == 0:
@@ -105,6 +126,9 @@ class Server:
         self._http.should_exit = True
         await asyncio.gather(self._grpc.stop(grace), *self._tasks, return_exceptions=True)
         await self._stack.aclose()
+        if self._admin is not None:
+            self._admin.should_exit = True
+            await self._admin_task
 
 
 @asynccontextmanager

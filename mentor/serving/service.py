@@ -11,6 +11,7 @@ import grpc
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
+from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics, new_registry
 from mentor.serving.settings import ServiceSettings
 
@@ -56,11 +57,13 @@ class Service:
     """A service before it listens.
 
     ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``.
+    ``admin_routers`` are for operators: they listen on the admin port where there is one.
     """
 
     name: str
     settings: ServiceSettings
     routers: Sequence[APIRouter] = ()
+    admin_routers: Sequence[APIRouter] = ()
     rpcs: Sequence[RpcBinding] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = no_lifespan
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -69,4 +72,5 @@ class Service:
 
     def __post_init__(self) -> None:
         self.metrics = RequestMetrics(self.registry)
+        self.door = Door.of(self.settings)
         self.readiness = Readiness(self.checks)

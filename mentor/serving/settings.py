@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mentor.errors import UserError
+from mentor.rpc.credentials import read_secret
 
 S = TypeVar("S", bound="ServiceSettings")
 _yaml: ContextVar[dict[str, Any] | None] = ContextVar("mentor_yaml_settings", default=None)
@@ -34,10 +35,38 @@ class ServiceSettings(BaseSettings):
         validation_alias="MENTOR_API_KEY",
         description="if set, callers must send it as a bearer token; health, readiness and metrics stay open",
     )
+    api_key_file: Path | None = Field(
+        default=None, validation_alias="MENTOR_API_KEY_FILE", description="file that holds the API key"
+    )
+    api_keys_file: Path | None = Field(
+        default=None, validation_alias="MENTOR_API_KEYS_FILE", description="YAML of `client: key`, one key per client"
+    )
+    oidc_issuer: str | None = Field(default=None, validation_alias="MENTOR_OIDC_ISSUER")
+    oidc_audience: str | None = Field(default=None, validation_alias="MENTOR_OIDC_AUDIENCE")
+    oidc_jwks_url: str | None = Field(default=None, validation_alias="MENTOR_OIDC_JWKS_URL")
+    client_rate_per_s: float | None = Field(default=None, gt=0, description="requests a second of one client")
+    client_concurrency: int | None = Field(default=None, ge=1, description="requests of one client at once")
+    grpc_tls_cert: Path | None = Field(default=None, validation_alias="MENTOR_GRPC_TLS_CERT")
+    grpc_tls_key: Path | None = Field(default=None, validation_alias="MENTOR_GRPC_TLS_KEY")
+    grpc_tls_ca: Path | None = Field(
+        default=None, validation_alias="MENTOR_GRPC_TLS_CA", description="clients must show a certificate of this CA"
+    )
+    admin_port: int | None = Field(
+        default=None, ge=0, le=65535, description="metrics and administration listen here instead of on the REST port"
+    )
     max_request_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     max_upload_bytes: int = Field(default=4 * 1024**3, ge=1024, description="of a file sent to /v1/files")
     drain_delay_s: float = Field(default=0.0, ge=0, description="not ready for so long before connections are refused")
     drain_timeout_s: float = Field(default=20.0, ge=0, description="how long requests in flight may take to finish")
+
+    @model_validator(mode="after")
+    def _secrets(self) -> Self:
+        if self.api_key is None and self.api_key_file is not None:
+            key = SecretStr(read_secret(self.api_key_file, "api_key_file"))
+            object.__setattr__(self, "api_key", key)
+        if (self.grpc_tls_cert is None) != (self.grpc_tls_key is None):
+            raise ValueError("grpc_tls_cert and grpc_tls_key belong together")
+        return self
 
     @classmethod
     def settings_customise_sources(

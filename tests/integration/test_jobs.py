@@ -47,7 +47,7 @@ class Stack:
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def worker(self, name: str = "toy") -> subprocess.Popen[bytes]:
-        names = {f"MENTOR_JOBS_{k.upper()}": str(v) for k, v in self.settings.model_dump().items()}
+        names = {f"MENTOR_JOBS_{k.upper()}": str(v) for k, v in self.settings.model_dump(exclude_none=True).items()}
         command = [sys.executable, "-m", "mentor.jobs.worker", "--name", name]
         command += ["--handler", "tests.support.toy_job:ToyJob"]
         with (self.folder / f"{name}-{len(self.workers)}.log").open("wb") as log:
@@ -314,7 +314,7 @@ def test_an_uploaded_file_and_folder_are_named_by_content_and_reach_the_job(stac
     assert resolved["list"] == [resolved["file"]]
     assert uploads.forget(before=0) == []
     assert uploads.forget(before=time.time() + 60) == [first.sha256]
-    with pytest.raises(UserError, match="file: steps.txt is not in the store"):
+    with pytest.raises(UserError, match="is not in the store"):
         resolve({"file": first.reference}, stack.manager.store, stack.manager.files)
 
 
