@@ -11,6 +11,17 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def root(context: typer.Context) -> None:
+    """Every command is the root of a trace: whatever it causes in the services carries its id."""
+    from mentor.rpc.tracing import client_trace, configure_tracing
+
+    configure_tracing("cli")
+    context.with_resource(client_trace(f"mentor {context.invoked_subcommand}"))
+
+
 for name, part in (
     ("grade", grade.app),
     ("analyse", analyse.app),

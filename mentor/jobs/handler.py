@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from mentor.errors import UserError
 from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.counters import Counters
 from mentor.jobs.model import Claim
 from mentor.jobs.store import JobStore
 
@@ -59,6 +60,7 @@ class JobContext:
         self.workdir: Path = files.work(claim.job.id)
         self._store = store
         self._files = files
+        self._counters = Counters(store, claim.job.kind)
         self._stop = False
         self._reported = 0.0
 
@@ -90,6 +92,10 @@ class JobContext:
         if metrics:
             fields["metrics"] = metrics
         self._store.record(self.job_id, self.fence, "progress", data, **fields)
+
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        """Add to a counter of the service (``mentor.jobs.counters``)."""
+        self._counters.add(name, labels, amount)
 
     def log(self, line: str, **fields: Any) -> None:
         """A line for people, as an event."""

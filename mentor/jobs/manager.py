@@ -12,7 +12,7 @@ from mentor.jobs.handler import JobHandler, parse_spec
 from mentor.jobs.model import Artifact, Job, JobEvent, JobState
 from mentor.jobs.references import resolve
 from mentor.jobs.store import JobStore
-from mentor.rpc.context import request_id
+from mentor.rpc.context import request_id, traceparent
 
 MAX_LIST = 500
 MAX_KEY_CHARS = 200
@@ -49,7 +49,7 @@ class JobManager:
         handler = self.handlers[kind]
         stored = parse_spec(handler, spec).model_dump(mode="json")
         handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
-        job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get())
+        job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get())
         if created:
             self.publisher.publish(job.id, kind)
         return job, created

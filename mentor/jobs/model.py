@@ -25,6 +25,11 @@ class JobState(StrEnum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
+SCHEMA_VERSION = 1
+"""Of stored jobs, their specs and events. It grows when an older worker could misread what a newer service wrote; a worker
+leaves jobs of a later version to those that know it."""
+
+
 class Job(Frozen):
     """A job. Times are seconds since the epoch, UTC, on Redis' clock.
 
@@ -38,6 +43,8 @@ class Job(Frozen):
     spec: dict[str, Any]
     idempotency_key: str | None = None
     request_id: str | None = None
+    traceparent: str | None = None
+    schema_version: int = 1
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
@@ -56,6 +63,7 @@ class Job(Frozen):
 class JobEvent(Frozen):
     """Something that happened. ``type``: ``state``, ``progress``, ``log`` or ``artifact``; ``sequence`` counts from 1."""
 
+    schema_version: int = SCHEMA_VERSION
     sequence: int
     time: float
     type: str

@@ -18,7 +18,8 @@ from mentor.jobs.model import Claim
 from mentor.jobs.references import resolve
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
-from mentor.rpc.context import request_id
+from mentor.rpc.context import TRACE_HEADER, TRACE_VARIABLE, request_id, traceparent
+from mentor.rpc.tracing import configure_tracing, server_span
 
 REPORT_VARIABLE = "MENTOR_JOB_REPORT"
 
@@ -43,7 +44,10 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
         context.listen_for_stop()
         request_id.set(context.request_id)  # calls to sandbox, retriever and models carry the submitter's id
         handler = load_handler(handler_path)
-        result = handler.run(parse_spec(handler, resolve(job.spec, store, files)), context)
+        configure_tracing(f"{job.kind}-job")
+        with server_span(f"job {job.kind}", {TRACE_HEADER: os.environ.get(TRACE_VARIABLE, "")}):
+            os.environ[TRACE_VARIABLE] = traceparent.get()  # for the processes that the handler starts
+            result = handler.run(parse_spec(handler, resolve(job.spec, store, files)), context)
         return {"status": "succeeded", "result": result}
     except Stopped:
         return {"status": "stopped"}

@@ -16,7 +16,8 @@ local function state(name) redis.call('HSET', KEYS[1], 'state', name); event('st
 local function get(f) return redis.call('HGET', KEYS[1], f) end
 """
 
-# KEYS[4] the idempotency key, KEYS[5] the set of all jobs. ARGV: id, kind, spec, digest, key, request id
+# KEYS[4] the idempotency key, KEYS[5] the set of all jobs. ARGV: id, kind, spec, digest, key, request id,
+# traceparent, schema version
 SUBMIT = (
     _NOW
     + """
@@ -26,7 +27,8 @@ if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[4], 'id', ARGV[1], 'digest', ARGV[4])
 end
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'kind', ARGV[2], 'spec', ARGV[3], 'idempotency_key', ARGV[5],
-  'request_id', ARGV[6], 'created_at', now, 'attempt', 0, 'fence', 0, 'lapses', 0, 'published_at', now)
+  'request_id', ARGV[6], 'traceparent', ARGV[7], 'schema_version', ARGV[8],
+  'created_at', now, 'attempt', 0, 'fence', 0, 'lapses', 0, 'published_at', now)
 redis.call('ZADD', KEYS[2], now, ARGV[1]); redis.call('ZADD', KEYS[5], now, ARGV[1])
 state('queued')
 return {ARGV[1], 1}

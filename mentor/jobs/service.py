@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import redis
 from fastapi import APIRouter
@@ -14,10 +15,11 @@ from mentor.errors import InfrastructureError
 from mentor.jobs.api import jobs_router
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
+from mentor.jobs.counters import CounterCollector
 from mentor.jobs.files_api import files_router
 from mentor.jobs.handler import JobHandler
 from mentor.jobs.manager import JobManager
-from mentor.jobs.model import Job
+from mentor.jobs.model import Job, JobState
 from mentor.jobs.reaper import Reaper
 from mentor.jobs.servicer import JobsServicer
 from mentor.jobs.settings import JobSettings
@@ -76,7 +78,24 @@ def build_job_service(
         checks={"redis": redis_answers},
     )
     service.registry.register(JobCollector(manager))
+    service.registry.register(CounterCollector(manager.store, manager.handlers))
     return service
+
+
+_SHOWN_RESULTS = 20
+
+
+def figures_of(result: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """Numbers of a result by dotted name, two levels deep: ``accuracy.mean``, ``usage.invalid_rate``."""
+    found: dict[str, float] = {}
+    for name, value in result.items():
+        if isinstance(value, bool) or value is None:
+            continue
+        if isinstance(value, int | float):
+            found[f"{prefix}{name}"] = float(value)
+        elif isinstance(value, dict) and not prefix:
+            found |= figures_of(value, f"{name}.")
+    return found
 
 
 class JobCollector(Collector):
@@ -91,9 +110,9 @@ class JobCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         jobs = GaugeMetricFamily("mentor_jobs", "Unfinished jobs by kind and state", labels=["kind", "state"])
-        progress = GaugeMetricFamily("mentor_job_progress", "Done share of running jobs", labels=["kind", "job"])
+        progress = GaugeMetricFamily("mentor_job_progress", "Done share of running jobs", labels=["kind", "job_id"])
         figures = GaugeMetricFamily(
-            "mentor_job_metric", "Latest figure that a running job reported", labels=["kind", "job", "name"]
+            "mentor_job_metric", "Latest figure that a running job reported", labels=["kind", "job_id", "name"]
         )
         counts = {(kind, state): 0 for kind in self._manager.handlers for state in ("queued", "running")}
         for job in self._unfinished():
@@ -105,7 +124,22 @@ class JobCollector(Collector):
                         figures.add_metric([job.kind, job.id, name], float(value))
         for labels, count in counts.items():
             jobs.add_metric(list(labels), count)
-        return [jobs, progress, figures]
+        return [jobs, progress, figures, self._results()]
+
+    def _results(self) -> GaugeMetricFamily:
+        """Figures of the newest finished jobs: what a dashboard compares models by."""
+        family = GaugeMetricFamily(
+            "mentor_job_result", "Figure in a finished job's result", labels=["kind", "job_id", "model", "name"]
+        )
+        try:
+            finished = self._manager.newest(None, str(JobState.SUCCEEDED), _SHOWN_RESULTS)
+        except InfrastructureError:
+            return family
+        for job in finished:
+            model = str((job.result or {}).get("model", ""))
+            for name, value in figures_of(job.result or {}).items():
+                family.add_metric([job.kind, job.id, model, name], value)
+        return family
 
     def _unfinished(self) -> list[Job]:
         try:

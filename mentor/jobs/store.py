@@ -15,12 +15,12 @@ from redis.retry import Retry
 
 from mentor.errors import ConflictError, InfrastructureError, NotFoundError, UserError
 from mentor.jobs import scripts
-from mentor.jobs.model import Artifact, Claim, Job, JobEvent, JobState
+from mentor.jobs.model import SCHEMA_VERSION, Artifact, Claim, Job, JobEvent, JobState
 
 LEASE_SECONDS = 30.0
 MAX_LAPSES = 5
 _NUMBERS = ("created_at", "started_at", "finished_at", "progress")
-_INTEGERS = ("attempt", "fence", "lapses")
+_INTEGERS = ("attempt", "fence", "lapses", "schema_version")
 _JSON = ("spec", "result", "metrics")
 
 
@@ -67,7 +67,7 @@ class JobStore:
     # -- what callers of the API do
 
     def submit(
-        self, kind: str, spec: dict[str, Any], *, key: str | None = None, request_id: str = ""
+        self, kind: str, spec: dict[str, Any], *, key: str | None = None, request_id: str = "", trace: str = ""
     ) -> tuple[Job, bool]:
         """Queue a job; returns it and whether it is new.
 
@@ -78,7 +78,9 @@ class JobStore:
         digest = hashlib.sha256(f"{kind}\n{body}".encode()).hexdigest()
         job_id = f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
         keys = (self._key("key", kind, key or ""), self._key("jobs"))
-        found, status = self._run(scripts.SUBMIT, job_id, job_id, kind, body, digest, key or "", request_id, keys=keys)
+        found, status = self._run(
+            scripts.SUBMIT, job_id, job_id, kind, body, digest, key or "", request_id, trace, SCHEMA_VERSION, keys=keys
+        )
         if status == -1:
             raise ConflictError(
                 f"the key {key!r} was used for another spec, by job {found}",

@@ -21,11 +21,12 @@ from mentor.errors import InfrastructureError
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.gpus import GpuLeases
-from mentor.jobs.model import Claim, JobState
+from mentor.jobs.model import SCHEMA_VERSION, Claim, JobState
 from mentor.jobs.processes import ATTEMPT_VARIABLE, attempt_mark, kill_until_gone, marked
 from mentor.jobs.runner import REPORT_VARIABLE
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
+from mentor.rpc.context import TRACE_VARIABLE, traceparent
 
 log = structlog.get_logger("mentor.jobs")
 _TICK_SECONDS = 0.5
@@ -53,6 +54,8 @@ class Supervisor:
         """Claim and run a job to its end; returns the outcome (``skipped`` where there was nothing to claim)."""
         if self.draining.is_set():
             return "skipped"  # still queued: another worker, or the reaper's message, will take it
+        if self.store.get(job_id).schema_version > SCHEMA_VERSION:
+            return "skipped"  # written by a newer service: its own workers know what it says
         claim = self.store.claim(job_id, self.owner)
         if claim is None:
             return "skipped"
@@ -104,6 +107,7 @@ class Supervisor:
             ATTEMPT_VARIABLE: attempt_mark(job.id, claim.fence),
             REPORT_VARIABLE: str(report),
             "MENTOR_REQUEST_ID": job.request_id or job.id,
+            TRACE_VARIABLE: traceparent.get() or job.traceparent or "",
             "PYTHONUNBUFFERED": "1",
         }
         if devices:

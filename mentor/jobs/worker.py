@@ -20,9 +20,10 @@ from mentor.jobs.handler import load_handler
 from mentor.jobs.reaper import Reaper
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.supervisor import Supervisor
+from mentor.rpc.context import TRACE_HEADER
+from mentor.rpc.tracing import configure_tracing, server_span
 from mentor.serving.logs import configure_logs
 from mentor.serving.metrics import new_registry
-from mentor.serving.tracing import configure_tracing
 
 log = structlog.get_logger("mentor.jobs")
 
@@ -58,8 +59,13 @@ def build_worker(settings: JobSettings, handler_paths: Sequence[str], registry: 
     app = celery_app(settings)
 
     def run_job(job_id: str) -> None:
-        kind = supervisor.store.get(job_id).kind
-        with metrics.running.labels(kind).track_inprogress(), metrics.seconds.labels(kind).time():
+        job = supervisor.store.get(job_id)
+        kind = job.kind
+        with (
+            server_span(f"attempt {kind}", {TRACE_HEADER: job.traceparent or ""}),
+            metrics.running.labels(kind).track_inprogress(),
+            metrics.seconds.labels(kind).time(),
+        ):
             outcome = supervisor.run(job_id)
         metrics.attempts.labels(kind, outcome).inc()
 

@@ -7,6 +7,7 @@ question's answers; a later attempt goes on where an earlier one stopped.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -50,6 +51,7 @@ class Progress(Protocol):
     workdir: Path
 
     def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
     def should_stop(self) -> bool: ...
     def save(self) -> None: ...
 
@@ -101,6 +103,7 @@ async def _draw(spec: SolveSpec, questions: list[Question], journal: Journal, co
         nonlocal right
         correct = not trajectory.failed and judge(trajectory.answer, task.question.answers)
         right += correct
+        _count(context, trajectory, correct)
         return trajectory.model_copy(update={"metadata": {**trajectory.metadata, CORRECT: correct}})
 
     def on_done(done: int, total: int) -> None:
@@ -116,3 +119,15 @@ async def _draw(spec: SolveSpec, questions: list[Question], journal: Journal, co
             max_infrastructure_share=spec.max_infrastructure_share,
             finish=finish, on_done=on_done, should_stop=context.should_stop,
         )  # fmt: skip
+
+
+def _count(context: Progress, trajectory: Trajectory, correct: bool) -> None:
+    """What the dashboards show of a trajectory. Tools are named only if they exist: a model can invent any name."""
+    context.count("mentor_trajectories", termination=str(trajectory.termination), correct=str(correct).lower())
+    outcomes = Counter(
+        (o.name if o.executed else "unknown", "ok" if o.ok else o.error_type or "failed")
+        for turn in trajectory.turns
+        for o in turn.observations
+    )
+    for (tool, outcome), number in outcomes.items():
+        context.count("mentor_tool_calls", number, tool=tool, outcome=outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
@@ -13,6 +14,8 @@ from mentor.rpc.credentials import API_KEY_VARIABLE, secret
 REQUEST_ID_HEADER = "x-request-id"
 TIMEOUT_HEADER = "x-request-timeout-ms"
 TRACE_HEADER = "traceparent"
+TRACE_VARIABLE = "MENTOR_TRACEPARENT"
+"""What a job's processes inherit: the trace of whoever submitted it."""
 
 _ID = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
@@ -20,6 +23,17 @@ request_id: ContextVar[str] = ContextVar("mentor_request_id", default="")
 deadline: ContextVar[float | None] = ContextVar("mentor_deadline", default=None)
 """On the ``time.monotonic`` clock; None where the caller set no limit."""
 traceparent: ContextVar[str] = ContextVar("mentor_traceparent", default="")
+
+
+def new_traceparent() -> str:
+    """The start of a new trace (W3C Trace Context)."""
+    return f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"
+
+
+def trace_id_of(parent: str) -> str:
+    """The trace's id; "" if ``parent`` is no W3C traceparent."""
+    parts = parent.split("-")
+    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""
 
 
 def accept_request_id(offered: str | None) -> str:
@@ -52,6 +66,6 @@ def outgoing(
         headers[TIMEOUT_HEADER] = str(max(1, int(timeout_s * 1000)))
     if ours and (key := secret(API_KEY_VARIABLE)):
         headers["authorization"] = f"Bearer {key}"
-    if parent := traceparent.get():
+    if parent := traceparent.get() or os.environ.get(TRACE_VARIABLE):
         headers[TRACE_HEADER] = parent
     return headers | dict(extra or {})

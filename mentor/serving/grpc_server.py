@@ -15,13 +15,20 @@ from grpc_reflection.v1alpha import reflection
 
 from mentor.errors import MentorError
 from mentor.rpc.channels import read_pem
-from mentor.rpc.context import REQUEST_ID_HEADER, accept_request_id, deadline, request_id
+from mentor.rpc.context import (
+    REQUEST_ID_HEADER,
+    TRACE_HEADER,
+    accept_request_id,
+    deadline,
+    request_id,
+    trace_id_of,
+)
 from mentor.rpc.errors import grpc_code, grpc_trailers
+from mentor.rpc.tracing import server_span
 from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics
 from mentor.serving.service import Service
 from mentor.serving.settings import ServiceSettings
-from mentor.serving.tracing import server_span
 
 log = structlog.get_logger("grpc")
 _OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
@@ -116,11 +123,11 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         """A call begins."""
         self._metrics.in_flight.labels("grpc").inc()
 
-    def finished(self, method: str, code: str, seconds: float) -> None:
+    def finished(self, method: str, code: str, seconds: float, trace: str) -> None:
         """A call ended."""
         self._metrics.in_flight.labels("grpc").dec()
         self._metrics.grpc.labels(method, code).inc()
-        self._metrics.grpc_seconds.labels(method).observe(seconds)
+        self._metrics.grpc_seconds.labels(method).observe(seconds, {"trace_id": trace} if trace else None)
         if self._access_log:
             log.info("call", method=method, code=code, ms=round(seconds * 1000, 2))
 
@@ -138,6 +145,7 @@ class _Call:
         metadata = self._context.invocation_metadata() or ()
         headers = {key: value for key, value in metadata if isinstance(value, str)}
         identity = accept_request_id(headers.get(REQUEST_ID_HEADER))
+        self._trace = trace_id_of(headers.get(TRACE_HEADER, ""))
         request_id.set(identity)
         left = self._context.time_remaining()
         deadline.set(None if left is None else time.monotonic() + left)
@@ -158,7 +166,7 @@ class _Call:
         if self._admitted is not None:
             await self._admitted.__aexit__(None, None, None)
         code = _outcome(error)
-        self._owner.finished(self._method, code, time.perf_counter() - self._started)
+        self._owner.finished(self._method, code, time.perf_counter() - self._started, self._trace)
         if isinstance(error, MentorError):
             await self._context.abort(grpc_code(error), str(error), grpc_trailers(error))
         if isinstance(error, Exception) and code == "INTERNAL":

@@ -8,7 +8,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from mentor.rpc.context import request_id
+from mentor.rpc.context import request_id, trace_id_of, traceparent
 
 
 def configure_logs(service: str, level: str = "info", form: str = "json") -> None:
@@ -43,6 +43,8 @@ def configure_logs(service: str, level: str = "info", form: str = "json") -> Non
 def _add_request_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     if current := request_id.get():
         event.setdefault("request_id", current)
+    if trace := trace_id_of(traceparent.get()):
+        event.setdefault("trace_id", trace)
     return event
 
 

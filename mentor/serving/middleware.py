@@ -21,9 +21,9 @@ from mentor.rpc.context import (
     deadline_from_header,
     request_id,
 )
+from mentor.rpc.tracing import server_span
 from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics
-from mentor.serving.tracing import server_span
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
 log = structlog.get_logger("http")
@@ -81,10 +81,11 @@ class RequestMiddleware:
                 message["headers"] = [*message["headers"], (REQUEST_ID_HEADER.encode(), identity.encode())]
             await send(message)
 
+        trace = ""
         started = time.perf_counter()
         self.metrics.in_flight.labels("http").inc()
         try:
-            with server_span(f"{scope['method']} {scope['path']}", headers):
+            with server_span(f"{scope['method']} {scope['path']}", headers) as trace:
                 await self.app(scope, receive, send_with_id)
         except Exception:
             log.exception("unhandled error", path=scope["path"])
@@ -93,12 +94,14 @@ class RequestMiddleware:
             await _refuse(send_with_id, 500, "internal", f"internal error (request id {identity})")
         finally:
             self.metrics.in_flight.labels("http").dec()
-            self._record(scope, status, time.perf_counter() - started)
+            self._record(scope, status, time.perf_counter() - started, trace)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, trace: str) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         self.metrics.http.labels(scope["method"], route, str(status)).inc()
-        self.metrics.http_seconds.labels(scope["method"], route).observe(seconds)
+        self.metrics.http_seconds.labels(scope["method"], route).observe(
+            seconds, {"trace_id": trace} if trace else None
+        )
         if self.access_log and route not in OPEN_PATHS:
             log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
 

@@ -15,11 +15,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from mentor.errors import UserError
+from mentor.rpc.tracing import configure_tracing
 from mentor.serving.grpc_server import create_grpc_server, server_credentials, set_serving
 from mentor.serving.http import create_admin_app, create_app
 from mentor.serving.logs import configure_logs
 from mentor.serving.service import Service
-from mentor.serving.tracing import configure_tracing
 
 log = structlog.get_logger("serving")
 _HEALTH_PERIOD_S = 0.5

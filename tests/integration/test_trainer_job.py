@@ -24,6 +24,8 @@ class Context:
         self.saved = 0
         self._stop_after = stop_after
 
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
+
     def progress(self, fraction: float, message: str = "", **metrics: Any) -> None:
         self.reports.append((fraction, metrics))
 

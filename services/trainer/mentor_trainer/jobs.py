@@ -42,6 +42,7 @@ class TrainJob:
         def report(event: TrainEvent) -> None:
             last.update(event.metrics)
             calls.update({name: int(event.metrics.get(f"{name}_calls", 0)) for name in ("sandbox", "retriever")})
+            context.count("mentor_training_steps")
             context.progress(event.fraction, event.message, step=event.step, total=event.total_steps, **event.metrics)
 
         result = run_training(spec, attempt, report, should_stop=context.should_stop)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mentor.rpc.context import TRACE_HEADER, traceparent
+from mentor.rpc.context import TRACE_HEADER, new_traceparent, trace_id_of, traceparent
 
 _tracer: Any = None
 
@@ -30,12 +30,23 @@ def configure_tracing(service: str) -> None:
 
 
 @contextmanager
-def server_span(name: str, headers: Mapping[str, str]) -> Iterator[None]:
-    """A span for one request, child of the caller's; its ``traceparent`` travels on with outgoing calls."""
+def client_trace(name: str) -> Iterator[str]:
+    """The root of a trace, for a command: everything that its calls cause carries one id, which is yielded."""
+    with server_span(name, {TRACE_HEADER: "" if _tracer else new_traceparent()}) as trace_id:
+        yield trace_id
+
+
+@contextmanager
+def server_span(name: str, headers: Mapping[str, str]) -> Iterator[str]:
+    """A span for one request, child of the caller's; its ``traceparent`` travels on with outgoing calls.
+
+    Yields the trace's id, "" without a trace. Without an exporter the caller's trace is passed on as it is.
+    """
     if _tracer is None:
-        token = traceparent.set(headers.get(TRACE_HEADER, ""))
+        parent_text = headers.get(TRACE_HEADER, "")
+        token = traceparent.set(parent_text)
         try:
-            yield
+            yield trace_id_of(parent_text)
         finally:
             traceparent.reset(token)
         return
@@ -49,6 +60,6 @@ def server_span(name: str, headers: Mapping[str, str]) -> Iterator[None]:
         propagator.inject(carrier)
         token = traceparent.set(carrier.get(TRACE_HEADER, ""))
         try:
-            yield
+            yield trace_id_of(carrier.get(TRACE_HEADER, ""))
         finally:
             traceparent.reset(token)
