@@ -11,6 +11,14 @@ compile() {
 }
 compile requirements/local.in --output-file requirements/local.lock
 compile --constraint requirements/local.lock requirements/dev.in --output-file requirements/dev.lock
+compile requirements/build.in --output-file requirements/build.lock
 for service in sandbox retriever teacher trainer evaluator; do
   compile "services/$service/requirements.in" --output-file "services/$service/requirements.lock"
+done
+# GPU images have another Python, CUDA builds and, for the trainer, the engine that verl names: locked for that platform.
+for service in sandbox retriever teacher trainer evaluator; do
+  source="services/$service/requirements.gpu.in"
+  [ -e "$source" ] || source="services/$service/requirements.in"
+  UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+    --no-emit-index-url "$source" --output-file "services/$service/requirements.gpu.lock"
 done
