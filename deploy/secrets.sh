@@ -12,3 +12,9 @@ for name in redis_password api_key grafana_password; do
     echo "made $folder/$name"
   fi
 done
+# The same password in the form that redis_exporter reads.
+if [ ! -s "$folder/redis_exporter" ] || ! grep -qF "$(cat "$folder/redis_password")" "$folder/redis_exporter"; then
+  rm -f "$folder/redis_exporter"
+  printf '{"redis://redis:6379": "%s"}' "$(cat "$folder/redis_password")" > "$folder/redis_exporter"
+  chmod 444 "$folder/redis_exporter"
+fi

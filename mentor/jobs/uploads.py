@@ -100,11 +100,28 @@ def _relative(digest: str, name: str) -> str:
 
 
 def _unpacked(archive: Path) -> Path:
+    """Plain files and folders of an archive, beside it. (``tarfile``'s own filter is not there before Python 3.11.4.)"""
     target = archive.with_name("folder")
+    target.mkdir()
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(target, filter="data")
+            for member in tar:
+                _extract(tar, member, target)
     except (tarfile.TarError, EOFError) as error:
-        shutil.rmtree(target, ignore_errors=True)
         raise UserError(f"not a tar archive of a folder: {error}", field="body", allowed="a tar archive") from None
     return target
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    path = Path(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+        message = f"the tar archive holds {member.name!r}"
+        raise UserError(message, field="body", allowed="files and folders inside the archive, no links")
+    if member.isdir():
+        (target / path).mkdir(parents=True, exist_ok=True)
+        return
+    (target / path).parent.mkdir(parents=True, exist_ok=True)
+    source = tar.extractfile(member)
+    if source is not None:
+        with source, (target / path).open("wb") as file:
+            shutil.copyfileobj(source, file)

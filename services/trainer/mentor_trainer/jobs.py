@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,7 +31,8 @@ class TrainJob:
 
     def validate(self, spec: TrainSpec) -> None:
         """Read model and questions before the job is accepted."""
-        check_spec(with_services(spec))
+        # A job writes to its work folder; where a run from the command line would write need not exist here.
+        check_spec(with_services(spec).model_copy(update={"output_dir": tempfile.gettempdir()}))
 
     def run(self, spec: TrainSpec, context: JobContext) -> dict[str, Any]:
         spec = with_services(spec).model_copy(update={"output_dir": str(context.workdir)})
