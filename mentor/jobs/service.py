@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -124,7 +125,13 @@ class JobCollector(Collector):
                         figures.add_metric([job.kind, job.id, name], float(value))
         for labels, count in counts.items():
             jobs.add_metric(list(labels), count)
-        return [jobs, progress, figures, self._results()]
+        return [jobs, progress, figures, self._results(), *self._disk()]
+
+    def _disk(self) -> list[GaugeMetricFamily]:
+        """Of the shared store, or of the local scratch where the store is remote."""
+        usage = shutil.disk_usage(self._manager.files.local)
+        free = GaugeMetricFamily("mentor_store_free_bytes", "Free bytes of the store's disk", value=usage.free)
+        return [free, GaugeMetricFamily("mentor_store_bytes", "Size of the store's disk", value=usage.total)]
 
     def _results(self) -> GaugeMetricFamily:
         """Figures of the newest finished jobs: what a dashboard compares models by."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics, new_registry
@@ -74,3 +74,5 @@ class Service:
         self.metrics = RequestMetrics(self.registry)
         self.door = Door.of(self.settings)
         self.readiness = Readiness(self.checks)
+        ready = Gauge("mentor_ready", "1 if the service takes work.", registry=self.registry)
+        ready.set_function(lambda: float(not self.readiness.reasons()))

@@ -1,7 +1,8 @@
 """Tools from a user's Python file, read without running it: signatures and docstrings become JSON Schemas.
 
 Every public top-level function is a tool; its annotations give the schema, its docstring's first paragraph the
-description. A JSON list of OpenAI tool objects beside the file (``tools.json`` for ``tools.py``) or assigned to a
+description. Top-level ``NETWORK = ["host:port", ...]`` and ``ISOLATION = "call"`` say the same of all tools of the file
+as ``network`` and ``isolation`` do in ``ToolSpec``. A JSON list of OpenAI tool objects beside the file (``tools.json`` for ``tools.py``) or assigned to a
 top-level name ``TOOLS`` overrides what the signatures say, and then names the tools.
 """
 
@@ -51,10 +52,38 @@ def load_tools(path: Path) -> list[ToolSpec]:
         raise _at(path, asynchronous, f"{asynchronous.name} is async; a tool is a plain function")
     schemas = _declared(path, tree)
     if schemas is not None:
-        return [_from_schema(path, schema, functions, source) for schema in schemas]
-    if not functions:
+        specs = [_from_schema(path, schema, functions, source) for schema in schemas]
+    elif functions:
+        specs = [_from_signature(path, node, source) for node in functions.values()]
+    else:
         raise UserError(f"{path}: no public top-level function to be a tool", field=str(path))
-    return [_from_signature(path, node, source) for node in functions.values()]
+    common = _common(path, tree)
+    return [spec.model_copy(update=common) for spec in specs] if common else specs
+
+
+def _common(path: Path, tree: ast.Module) -> dict[str, Any]:
+    """What the file says of all its tools: the hosts they may reach, and how they are kept apart."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        names = [t.id for t in node.targets if isinstance(t, ast.Name)] if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.Assign) and "NETWORK" in names:
+            found["network"] = tuple(_strings(path, node, "NETWORK must be a literal list of host:port"))
+        if isinstance(node, ast.Assign) and "ISOLATION" in names:
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            if value not in ("worker", "call"):
+                raise _at(path, node, 'ISOLATION must be "worker" or "call"')
+            found["isolation"] = value
+    return found
+
+
+def _strings(path: Path, node: ast.Assign, message: str) -> list[str]:
+    try:
+        value = ast.literal_eval(node.value)
+    except ValueError:
+        value = None
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise _at(path, node, message)
+    return list(value)
 
 
 def _read(path: Path) -> str:

@@ -14,6 +14,10 @@ class ToolSpec(Frozen):
 
     ``backend``: ``sandbox`` runs ``source`` (or a built-in of that name) in the sandbox, ``retriever`` asks the
     retriever, ``mcp`` asks an MCP server.
+
+    For tools that a sandbox has registered: ``network`` lists the ``host:port`` pairs that it may reach, through the
+    sandbox's proxy, and ``isolation`` says whether a warm worker runs its calls one after the other (``worker``) or
+    every call gets a process of its own (``call``: needed if the tool evaluates what the model wrote).
     """
 
     name: str
@@ -22,6 +26,8 @@ class ToolSpec(Frozen):
     backend: Literal["sandbox", "retriever", "mcp"] = "sandbox"
     source: str | None = None
     timeout_s: float = 5.0
+    network: tuple[str, ...] = ()
+    isolation: Literal["worker", "call"] = "worker"
 
     def openai(self) -> dict[str, Any]:
         """The tool as an OpenAI ``tools`` entry, which chat templates render."""

@@ -13,6 +13,8 @@ from mentor.errors import UserError
 from mentor.tools.spec import ToolSpec
 
 _MAX_SHOWN = 60
+_MOST_KEPT = 4096
+_validators: dict[int, tuple[ToolSpec, Draft202012Validator]] = {}
 
 
 def argument_error(spec: ToolSpec, arguments: dict[str, Any]) -> str | None:
@@ -23,16 +25,32 @@ def argument_error(spec: ToolSpec, arguments: dict[str, Any]) -> str | None:
     Raises:
         UserError: the tool's schema is itself invalid.
     """
-    validator = _validator(spec.name, json.dumps(spec.parameters, sort_keys=True))
-    error = best_match(validator.iter_errors(arguments))
+    error = best_match(_validator_of(spec).iter_errors(arguments))
     return None if error is None else _worded(error)
+
+
+def closed_schema(spec: ToolSpec) -> dict[str, Any]:
+    """The tool's schema, closed to arguments that it does not name unless it says otherwise."""
+    schema = dict(spec.parameters)
+    if schema.get("type", "object") == "object":
+        schema.setdefault("additionalProperties", False)
+    return schema
+
+
+def _validator_of(spec: ToolSpec) -> Draft202012Validator:
+    """Made once for each spec object (specs are frozen, but hold dictionaries and so cannot be keys themselves)."""
+    kept = _validators.get(id(spec))
+    if kept is None or kept[0] is not spec:
+        if len(_validators) >= _MOST_KEPT:
+            _validators.clear()
+        schema = json.dumps(closed_schema(spec), sort_keys=True)
+        kept = _validators[id(spec)] = (spec, _validator(spec.name, schema))
+    return kept[1]
 
 
 @lru_cache(maxsize=1024)
 def _validator(name: str, schema_json: str) -> Draft202012Validator:
     schema = json.loads(schema_json)
-    if isinstance(schema, dict) and schema.get("type", "object") == "object":
-        schema.setdefault("additionalProperties", False)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:

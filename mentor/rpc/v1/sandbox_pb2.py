@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmentor/rpc/v1/sandbox.proto\x12\rmentor.rpc.v1\".\n\nSourceCall\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\"1\n\x0e\x45xpressionCall\x12\x0b\n\x03\x65nv\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\"\xb1\x01\n\x08ToolCall\x12\x0e\n\x04tool\x18\x01 \x01(\tH\x00\x12+\n\x06source\x18\x02 \x01(\x0b\x32\x19.mentor.rpc.v1.SourceCallH\x00\x12\x33\n\nexpression\x18\x03 \x01(\x0b\x32\x1d.mentor.rpc.v1.ExpressionCallH\x00\x12\x16\n\x0e\x61rguments_json\x18\x04 \x01(\t\x12\x11\n\ttimeout_s\x18\x05 \x01(\x01\x42\x08\n\x06target\"\xd2\x01\n\nCallResult\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.mentor.rpc.v1.CallStatus\x12\x17\n\nvalue_json\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06stdout\x18\x03 \x01(\t\x12\x0e\n\x06stderr\x18\x04 \x01(\t\x12\x12\n\nerror_type\x18\x05 \x01(\t\x12\x15\n\rerror_message\x18\x06 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x07 \x01(\x01\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x42\r\n\x0b_value_json\"7\n\x0e\x45xecuteRequest\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x17.mentor.rpc.v1.ToolCall\"<\n\x0f\x45xecuteResponse\x12)\n\x06result\x18\x01 \x01(\x0b\x32\x19.mentor.rpc.v1.CallResult\"=\n\x13\x45xecuteBatchRequest\x12&\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x17.mentor.rpc.v1.ToolCall\"B\n\x14\x45xecuteBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.mentor.rpc.v1.CallResult\"\x12\n\x10ListToolsRequest\"U\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x11\n\ttimeout_s\x18\x04 \x01(\x01\"7\n\x11ListToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.mentor.rpc.v1.Tool*\xfe\x01\n\nCallStatus\x12\x1b\n\x17\x43\x41LL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41LL_STATUS_OK\x10\x01\x12\x1a\n\x16\x43\x41LL_STATUS_TOOL_ERROR\x10\x02\x12\x1c\n\x18\x43\x41LL_STATUS_INVALID_CALL\x10\x03\x12\x17\n\x13\x43\x41LL_STATUS_TIMEOUT\x10\x04\x12\x16\n\x12\x43\x41LL_STATUS_MEMORY\x10\x05\x12\x1c\n\x18\x43\x41LL_STATUS_OUTPUT_LIMIT\x10\x06\x12\x16\n\x12\x43\x41LL_STATUS_KILLED\x10\x07\x12\x1e\n\x1a\x43\x41LL_STATUS_INFRASTRUCTURE\x10\x08\x32\x83\x02\n\x0eSandboxService\x12H\n\x07\x45xecute\x12\x1d.mentor.rpc.v1.ExecuteRequest\x1a\x1e.mentor.rpc.v1.ExecuteResponse\x12W\n\x0c\x45xecuteBatch\x12\".mentor.rpc.v1.ExecuteBatchRequest\x1a#.mentor.rpc.v1.ExecuteBatchResponse\x12N\n\tListTools\x12\x1f.mentor.rpc.v1.ListToolsRequest\x1a .mentor.rpc.v1.ListToolsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmentor/rpc/v1/sandbox.proto\x12\rmentor.rpc.v1\".\n\nSourceCall\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\"1\n\x0e\x45xpressionCall\x12\x0b\n\x03\x65nv\x18\x01 \x01(\t\x12\x12\n\nexpression\x18\x02 \x01(\t\"\xb1\x01\n\x08ToolCall\x12\x0e\n\x04tool\x18\x01 \x01(\tH\x00\x12+\n\x06source\x18\x02 \x01(\x0b\x32\x19.mentor.rpc.v1.SourceCallH\x00\x12\x33\n\nexpression\x18\x03 \x01(\x0b\x32\x1d.mentor.rpc.v1.ExpressionCallH\x00\x12\x16\n\x0e\x61rguments_json\x18\x04 \x01(\t\x12\x11\n\ttimeout_s\x18\x05 \x01(\x01\x42\x08\n\x06target\"\xa1\x02\n\nCallResult\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.mentor.rpc.v1.CallStatus\x12\x17\n\nvalue_json\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06stdout\x18\x03 \x01(\t\x12\x0e\n\x06stderr\x18\x04 \x01(\t\x12\x12\n\nerror_type\x18\x05 \x01(\t\x12\x15\n\rerror_message\x18\x06 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x07 \x01(\x01\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x12\x18\n\x10stdout_truncated\x18\t \x01(\x08\x12\x18\n\x10stderr_truncated\x18\n \x01(\x08\x12\x19\n\x11peak_memory_bytes\x18\x0b \x01(\x04\x42\r\n\x0b_value_json\"7\n\x0e\x45xecuteRequest\x12%\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x17.mentor.rpc.v1.ToolCall\"<\n\x0f\x45xecuteResponse\x12)\n\x06result\x18\x01 \x01(\x0b\x32\x19.mentor.rpc.v1.CallResult\"=\n\x13\x45xecuteBatchRequest\x12&\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x17.mentor.rpc.v1.ToolCall\"B\n\x14\x45xecuteBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.mentor.rpc.v1.CallResult\">\n\x14\x45xecuteStreamRequest\x12&\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x17.mentor.rpc.v1.ToolCall\"F\n\x15\x45xecuteStreamResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.mentor.rpc.v1.IndexedResult\"I\n\rIndexedResult\x12\r\n\x05index\x18\x01 \x01(\r\x12)\n\x06result\x18\x02 \x01(\x0b\x32\x19.mentor.rpc.v1.CallResult\"\x12\n\x10ListToolsRequest\"a\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\x12\x11\n\ttimeout_s\x18\x04 \x01(\x01\x12\n\n\x02id\x18\x05 \x01(\t\"7\n\x11ListToolsResponse\x12\"\n\x05tools\x18\x01 \x03(\x0b\x32\x13.mentor.rpc.v1.Tool*\xfe\x01\n\nCallStatus\x12\x1b\n\x17\x43\x41LL_STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41LL_STATUS_OK\x10\x01\x12\x1a\n\x16\x43\x41LL_STATUS_TOOL_ERROR\x10\x02\x12\x1c\n\x18\x43\x41LL_STATUS_INVALID_CALL\x10\x03\x12\x17\n\x13\x43\x41LL_STATUS_TIMEOUT\x10\x04\x12\x16\n\x12\x43\x41LL_STATUS_MEMORY\x10\x05\x12\x1c\n\x18\x43\x41LL_STATUS_OUTPUT_LIMIT\x10\x06\x12\x16\n\x12\x43\x41LL_STATUS_KILLED\x10\x07\x12\x1e\n\x1a\x43\x41LL_STATUS_INFRASTRUCTURE\x10\x08\x32\xe1\x02\n\x0eSandboxService\x12H\n\x07\x45xecute\x12\x1d.mentor.rpc.v1.ExecuteRequest\x1a\x1e.mentor.rpc.v1.ExecuteResponse\x12W\n\x0c\x45xecuteBatch\x12\".mentor.rpc.v1.ExecuteBatchRequest\x1a#.mentor.rpc.v1.ExecuteBatchResponse\x12\\\n\rExecuteStream\x12#.mentor.rpc.v1.ExecuteStreamRequest\x1a$.mentor.rpc.v1.ExecuteStreamResponse0\x01\x12N\n\tListTools\x12\x1f.mentor.rpc.v1.ListToolsRequest\x1a .mentor.rpc.v1.ListToolsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mentor.rpc.v1.sandbox_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CALLSTATUS']._serialized_start=953
-  _globals['_CALLSTATUS']._serialized_end=1207
+  _globals['_CALLSTATUS']._serialized_start=1255
+  _globals['_CALLSTATUS']._serialized_end=1509
   _globals['_SOURCECALL']._serialized_start=46
   _globals['_SOURCECALL']._serialized_end=92
   _globals['_EXPRESSIONCALL']._serialized_start=94
@@ -40,21 +40,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOLCALL']._serialized_start=146
   _globals['_TOOLCALL']._serialized_end=323
   _globals['_CALLRESULT']._serialized_start=326
-  _globals['_CALLRESULT']._serialized_end=536
-  _globals['_EXECUTEREQUEST']._serialized_start=538
-  _globals['_EXECUTEREQUEST']._serialized_end=593
-  _globals['_EXECUTERESPONSE']._serialized_start=595
-  _globals['_EXECUTERESPONSE']._serialized_end=655
-  _globals['_EXECUTEBATCHREQUEST']._serialized_start=657
-  _globals['_EXECUTEBATCHREQUEST']._serialized_end=718
-  _globals['_EXECUTEBATCHRESPONSE']._serialized_start=720
-  _globals['_EXECUTEBATCHRESPONSE']._serialized_end=786
-  _globals['_LISTTOOLSREQUEST']._serialized_start=788
-  _globals['_LISTTOOLSREQUEST']._serialized_end=806
-  _globals['_TOOL']._serialized_start=808
-  _globals['_TOOL']._serialized_end=893
-  _globals['_LISTTOOLSRESPONSE']._serialized_start=895
-  _globals['_LISTTOOLSRESPONSE']._serialized_end=950
-  _globals['_SANDBOXSERVICE']._serialized_start=1210
-  _globals['_SANDBOXSERVICE']._serialized_end=1469
+  _globals['_CALLRESULT']._serialized_end=615
+  _globals['_EXECUTEREQUEST']._serialized_start=617
+  _globals['_EXECUTEREQUEST']._serialized_end=672
+  _globals['_EXECUTERESPONSE']._serialized_start=674
+  _globals['_EXECUTERESPONSE']._serialized_end=734
+  _globals['_EXECUTEBATCHREQUEST']._serialized_start=736
+  _globals['_EXECUTEBATCHREQUEST']._serialized_end=797
+  _globals['_EXECUTEBATCHRESPONSE']._serialized_start=799
+  _globals['_EXECUTEBATCHRESPONSE']._serialized_end=865
+  _globals['_EXECUTESTREAMREQUEST']._serialized_start=867
+  _globals['_EXECUTESTREAMREQUEST']._serialized_end=929
+  _globals['_EXECUTESTREAMRESPONSE']._serialized_start=931
+  _globals['_EXECUTESTREAMRESPONSE']._serialized_end=1001
+  _globals['_INDEXEDRESULT']._serialized_start=1003
+  _globals['_INDEXEDRESULT']._serialized_end=1076
+  _globals['_LISTTOOLSREQUEST']._serialized_start=1078
+  _globals['_LISTTOOLSREQUEST']._serialized_end=1096
+  _globals['_TOOL']._serialized_start=1098
+  _globals['_TOOL']._serialized_end=1195
+  _globals['_LISTTOOLSRESPONSE']._serialized_start=1197
+  _globals['_LISTTOOLSRESPONSE']._serialized_end=1252
+  _globals['_SANDBOXSERVICE']._serialized_start=1512
+  _globals['_SANDBOXSERVICE']._serialized_end=1865
 # @@protoc_insertion_point(module_scope)

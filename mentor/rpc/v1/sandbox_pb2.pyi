@@ -59,7 +59,7 @@ class ToolCall(_message.Message):
     def __init__(self, tool: _Optional[str] = ..., source: _Optional[_Union[SourceCall, _Mapping]] = ..., expression: _Optional[_Union[ExpressionCall, _Mapping]] = ..., arguments_json: _Optional[str] = ..., timeout_s: _Optional[float] = ...) -> None: ...
 
 class CallResult(_message.Message):
-    __slots__ = ("status", "value_json", "stdout", "stderr", "error_type", "error_message", "duration_ms", "truncated")
+    __slots__ = ("status", "value_json", "stdout", "stderr", "error_type", "error_message", "duration_ms", "truncated", "stdout_truncated", "stderr_truncated", "peak_memory_bytes")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
     STDOUT_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,9 @@ class CallResult(_message.Message):
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     DURATION_MS_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    STDOUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    STDERR_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     status: CallStatus
     value_json: str
     stdout: str
@@ -76,7 +79,10 @@ class CallResult(_message.Message):
     error_message: str
     duration_ms: float
     truncated: bool
-    def __init__(self, status: _Optional[_Union[CallStatus, str]] = ..., value_json: _Optional[str] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ..., duration_ms: _Optional[float] = ..., truncated: _Optional[bool] = ...) -> None: ...
+    stdout_truncated: bool
+    stderr_truncated: bool
+    peak_memory_bytes: int
+    def __init__(self, status: _Optional[_Union[CallStatus, str]] = ..., value_json: _Optional[str] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., error_type: _Optional[str] = ..., error_message: _Optional[str] = ..., duration_ms: _Optional[float] = ..., truncated: _Optional[bool] = ..., stdout_truncated: _Optional[bool] = ..., stderr_truncated: _Optional[bool] = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ExecuteRequest(_message.Message):
     __slots__ = ("call",)
@@ -102,21 +108,43 @@ class ExecuteBatchResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[CallResult]
     def __init__(self, results: _Optional[_Iterable[_Union[CallResult, _Mapping]]] = ...) -> None: ...
 
+class ExecuteStreamRequest(_message.Message):
+    __slots__ = ("calls",)
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[ToolCall]
+    def __init__(self, calls: _Optional[_Iterable[_Union[ToolCall, _Mapping]]] = ...) -> None: ...
+
+class ExecuteStreamResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[IndexedResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[IndexedResult, _Mapping]]] = ...) -> None: ...
+
+class IndexedResult(_message.Message):
+    __slots__ = ("index", "result")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    result: CallResult
+    def __init__(self, index: _Optional[int] = ..., result: _Optional[_Union[CallResult, _Mapping]] = ...) -> None: ...
+
 class ListToolsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Tool(_message.Message):
-    __slots__ = ("name", "description", "parameters_json", "timeout_s")
+    __slots__ = ("name", "description", "parameters_json", "timeout_s", "id")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_JSON_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     parameters_json: str
     timeout_s: float
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., parameters_json: _Optional[str] = ..., timeout_s: _Optional[float] = ...) -> None: ...
+    id: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., parameters_json: _Optional[str] = ..., timeout_s: _Optional[float] = ..., id: _Optional[str] = ...) -> None: ...
 
 class ListToolsResponse(_message.Message):
     __slots__ = ("tools",)

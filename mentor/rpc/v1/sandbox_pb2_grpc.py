@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SandboxServiceStub:
-    """Runs tool calls, each in a process of its own.
+    """Runs tool calls: registered tools in warm workers, everything else in a process of its own.
     """
 
     def __init__(self, channel):
@@ -45,6 +45,11 @@ class SandboxServiceStub:
                 request_serializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteBatchRequest.SerializeToString,
                 response_deserializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteBatchResponse.FromString,
                 _registered_method=True)
+        self.ExecuteStream = channel.unary_stream(
+                '/mentor.rpc.v1.SandboxService/ExecuteStream',
+                request_serializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteStreamRequest.SerializeToString,
+                response_deserializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteStreamResponse.FromString,
+                _registered_method=True)
         self.ListTools = channel.unary_unary(
                 '/mentor.rpc.v1.SandboxService/ListTools',
                 request_serializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ListToolsRequest.SerializeToString,
@@ -53,7 +58,7 @@ class SandboxServiceStub:
 
 
 class SandboxServiceServicer:
-    """Runs tool calls, each in a process of its own.
+    """Runs tool calls: registered tools in warm workers, everything else in a process of its own.
     """
 
     def Execute(self, request, context):
@@ -65,6 +70,13 @@ class SandboxServiceServicer:
 
     def ExecuteBatch(self, request, context):
         """ExecuteBatch runs many calls at once; results come in the order of the calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExecuteStream(self, request, context):
+        """ExecuteStream runs many calls at once, like ExecuteBatch, and sends results as they finish.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,6 +102,11 @@ def add_SandboxServiceServicer_to_server(servicer, server):
                     request_deserializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteBatchRequest.FromString,
                     response_serializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteBatchResponse.SerializeToString,
             ),
+            'ExecuteStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExecuteStream,
+                    request_deserializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteStreamRequest.FromString,
+                    response_serializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteStreamResponse.SerializeToString,
+            ),
             'ListTools': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTools,
                     request_deserializer=mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ListToolsRequest.FromString,
@@ -104,7 +121,7 @@ def add_SandboxServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SandboxService:
-    """Runs tool calls, each in a process of its own.
+    """Runs tool calls: registered tools in warm workers, everything else in a process of its own.
     """
 
     @staticmethod
@@ -151,6 +168,33 @@ class SandboxService:
             '/mentor.rpc.v1.SandboxService/ExecuteBatch',
             mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteBatchRequest.SerializeToString,
             mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExecuteStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mentor.rpc.v1.SandboxService/ExecuteStream',
+            mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteStreamRequest.SerializeToString,
+            mentor_dot_rpc_dot_v1_dot_sandbox__pb2.ExecuteStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,175 @@
+"""Dashboards of long work: teacher, trainer, evaluator."""
+
+from __future__ import annotations
+
+from deploy.dashboards.parts import Board, Panel, Section, number, quantile, rate, red
+
+
+def _jobs(kind: str) -> Section:
+    return Section(
+        "Jobs",
+        (
+            number("Queued", f'max(mentor_jobs{{kind="{kind}", state="queued"}})'),
+            number("Running", f'max(mentor_jobs{{kind="{kind}", state="running"}})'),
+            number(
+                "Failed in 24 h",
+                f'sum(increase(mentor_job_attempts_total{{kind="{kind}", outcome="failed"}}[24h])) or vector(0)',
+            ),
+            Panel(
+                "Progress",
+                ((f'mentor_job_progress{{kind="{kind}"}} or vector(0)', "{{job_id}}"),),
+                "percentunit",
+                width=12,
+            ),
+            Panel(
+                "Attempts by outcome",
+                ((f'sum by (outcome) (increase(mentor_job_attempts_total{{kind="{kind}"}}[1h]))', "{{outcome}}"),),
+                about="In the last hour. `infrastructure` and `lost` are tried again.",
+                width=12,
+            ),
+            Panel(
+                "Duration of attempts",
+                (
+                    (quantile(0.5, "mentor_job_attempt_duration_seconds", where=f'kind="{kind}"'), "p50"),
+                    (quantile(0.95, "mentor_job_attempt_duration_seconds", where=f'kind="{kind}"'), "p95"),
+                ),
+                "s",
+                width=12,
+            ),
+        ),
+    )
+
+
+def _trajectories(kind: str) -> Section:
+    where = f'kind="{kind}"'
+    every = f"sum(rate(mentor_trajectories_total{{{where}}}[$__rate_interval]))"
+    return Section(
+        "Trajectories",
+        (
+            Panel(
+                "Drawn per second",
+                ((rate("mentor_trajectories_total", "termination", where), "{{termination}}"),),
+                "ops",
+            ),
+            Panel(
+                "Right answers",
+                (
+                    (
+                        f"sum(rate(mentor_trajectories_total{{{where}, correct='true'}}[$__rate_interval])) / {every}",
+                        "share",
+                    ),
+                ),
+                "percentunit",
+                "Of the trajectories that ended in the interval.",
+            ),
+            Panel("Tool calls per second", ((rate("mentor_tool_calls_total", "tool", where), "{{tool}}"),), "ops"),
+            Panel(
+                "Tool calls by outcome",
+                ((rate("mentor_tool_calls_total", "outcome", where), "{{outcome}}"),),
+                "ops",
+                "Other than ok: what the model called wrongly, what the tool refused, and `infrastructure`, which is ours.",
+            ),
+        ),
+    )
+
+
+TEACHER = Board(
+    "teacher",
+    "Teacher",
+    (
+        _jobs("teacher"),
+        _trajectories("teacher"),
+        Section(
+            "Model server",
+            (
+                Panel(
+                    "Tokens per second",
+                    (
+                        ("sum(rate(mentor_model_generated_tokens_total[$__rate_interval]))", "generated"),
+                        ("sum(rate(mentor_model_prompt_tokens_total[$__rate_interval]))", "prompt"),
+                    ),
+                ),
+                Panel(
+                    "Sequences",
+                    (
+                        ("sum(mentor_model_sequences_running)", "running"),
+                        ("sum(mentor_model_sequences_waiting)", "waiting"),
+                    ),
+                    about="Of the local engine; vLLM has its own panels under Queues and GPUs.",
+                ),
+            ),
+        ),
+        red("teacher"),
+    ),
+)
+_STEP = 'mentor_job_metric{kind="train", name="%s"} or vector(0)'
+TRAINER = Board(
+    "trainer",
+    "Trainer",
+    (
+        _jobs("train"),
+        Section(
+            "Learning",
+            (
+                Panel("Reward", ((_STEP % "reward", "{{job_id}}"),), about="Mean of the last step."),
+                Panel(
+                    "Reward by component",
+                    tuple(
+                        (_STEP % name, f"{name} {{{{job_id}}}}") for name in ("correctness", "alignment", "validation")
+                    ),
+                    "percentunit",
+                    "R_c: right answers. R_a: the teacher's tools. R_v: no failing call.",
+                ),
+                Panel("Invalid calls", ((_STEP % "invalid_rate", "{{job_id}}"),), "percentunit"),
+                Panel("Trajectories with a tool call", ((_STEP % "usage_rate", "{{job_id}}"),), "percentunit"),
+                Panel(
+                    "Policy",
+                    ((_STEP % "entropy", "entropy {{job_id}}"), (_STEP % "grad_norm", "gradient norm {{job_id}}")),
+                ),
+                Panel(
+                    "Response length", ((_STEP % "response_length", "{{job_id}}"),), about="Tokens, mean of the step."
+                ),
+            ),
+        ),
+        Section(
+            "Pace",
+            (
+                Panel("Steps per hour", (("sum(rate(mentor_training_steps_total[10m])) * 3600", "steps"),)),
+                Panel("Seconds per step", ((_STEP % "step_seconds", "{{job_id}}"),), "s"),
+                Panel(
+                    "Samples lost to infrastructure",
+                    ((_STEP % "infrastructure_failures", "{{job_id}}"),),
+                    about="In the last step. They leave their group before its baseline is formed.",
+                ),
+            ),
+        ),
+        red("trainer"),
+    ),
+)
+_RESULT = 'mentor_job_result{kind="evaluate", name="%s"}'
+EVALUATOR = Board(
+    "evaluator",
+    "Evaluator",
+    (
+        Section(
+            "Latest evaluations",
+            (
+                Panel("Accuracy", ((_RESULT % "accuracy.mean", "{{model}} {{job_id}}"),), "percentunit", width=12),
+                Panel(
+                    "Alignment with the teacher",
+                    ((_RESULT % "alignment.score" + " or vector(0)", "{{model}} {{job_id}}"),),
+                    "percentunit",
+                    "1 - sqrt(JSD) of the tool distributions (Eq. 8); where a reference was given.",
+                    width=12,
+                ),
+                Panel("Tool usage", ((_RESULT % "usage.usage_rate", "{{model}} {{job_id}}"),), "percentunit"),
+                Panel("Invalid calls", ((_RESULT % "usage.invalid_rate", "{{model}} {{job_id}}"),), "percentunit"),
+                Panel("Calls per question", ((_RESULT % "usage.calls_per_question", "{{model}} {{job_id}}"),)),
+            ),
+        ),
+        _jobs("evaluate"),
+        _trajectories("evaluate"),
+        red("evaluator"),
+    ),
+)
+BOARDS = (TEACHER, TRAINER, EVALUATOR)
