@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -17,7 +18,8 @@ from mentor_sandbox.app import build
 from mentor_sandbox.settings import SandboxSettings
 from tests.contract.twin import Case, Failure, Plain, Twin
 
-FIELDS = ("status", "value_json", "stdout", "stderr", "error_type", "error_message", "duration_ms", "truncated")
+FIELDS = tuple(field.name for field in pb.CallResult.DESCRIPTOR.fields)
+VOLATILE = frozenset({"duration_ms", "peak_memory_bytes"})
 
 
 def plain_result(message: pb.CallResult) -> Plain:
@@ -39,6 +41,7 @@ def plain_message(message: Any) -> Plain:
             "description": tool.description,
             "parameters": json.loads(tool.parameters_json),
             "timeout_s": tool.timeout_s,
+            "id": tool.id,
         }
         for tool in message.tools
     ]
@@ -50,7 +53,7 @@ async def twin() -> AsyncIterator[Twin]:
     settings = SandboxSettings(port=0, grpc_port=0, access_log=False)
     async with running(build(settings)) as server, grpc.aio.insecure_channel(str(server.grpc_target)) as channel:
         stub: Any = SandboxServiceStub(channel)
-        yield Twin(server.http_url, stub, plain_message, volatile=frozenset({"duration_ms"}))
+        yield Twin(server.http_url, stub, plain_message, volatile=VOLATILE)
 
 
 def one(name: str, body: dict[str, Any], **expected: Any) -> Case:
@@ -132,6 +135,53 @@ async def test_rpc_and_rest_agree(twin: Twin, case: Case) -> None:
     await twin.check(case)
 
 
+async def streamed(twin: Twin, bodies: list[dict[str, Any]]) -> tuple[dict[int, Plain], dict[int, Plain]]:
+    """Results by index over gRPC, and over REST as lines of JSON."""
+    request = pb.ExecuteStreamRequest(calls=[message(body) for body in bodies])
+    over_grpc: dict[int, Plain] = {}
+    async for part in twin.stub.ExecuteStream(request, timeout=60):
+        over_grpc |= {item.index: plain_result(item.result) for item in part.results}
+    async with httpx.AsyncClient(base_url=twin.http_url, trust_env=False, timeout=60) as client:
+        response = await client.post("/v1/execute_stream", json={"calls": bodies})
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    over_rest = {line["index"]: line["result"] for line in lines}
+    for results in (over_grpc, over_rest):
+        for result in results.values():
+            assert result.pop("peak_memory_bytes") > 0
+            assert result.pop("duration_ms") > 0
+    return over_grpc, over_rest
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_stream_says_the_same_over_both_transports(twin: Twin) -> None:
+    over_grpc, over_rest = await streamed(twin, [ADD, BY_ZERO, SOURCE, ZERO])
+    assert over_grpc == over_rest
+    assert [over_grpc[index]["value"] for index in range(4)] == [3, None, "abab", 0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_streams_results_come_as_they_finish(twin: Twin) -> None:
+    slow = {"env": "import time", "expression": "time.sleep(1)"}
+    order: list[int] = []
+    request = pb.ExecuteStreamRequest(calls=[message(slow), message(ADD), message(SOURCE)])
+    async for part in twin.stub.ExecuteStream(request, timeout=60):
+        order += [item.index for item in part.results]
+    assert sorted(order) == [0, 1, 2]
+    assert order[-1] == 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_stream_that_is_refused_is_an_error_and_no_stream(twin: Twin) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in twin.stub.ExecuteStream(pb.ExecuteStreamRequest(), timeout=60):
+            raise AssertionError("an empty stream has no results")
+    async with httpx.AsyncClient(base_url=twin.http_url, trust_env=False) as client:
+        response = await client.post("/v1/execute_stream", json={"calls": []})
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert response.status_code == 400
+    assert response.json()["error"]["field"] == "calls"
+
+
 def test_every_rpc_has_a_case() -> None:
     methods = {method.name for method in pb.DESCRIPTOR.services_by_name["SandboxService"].methods}
-    assert methods == {case.rpc for case in CASES}
+    assert methods == {case.rpc for case in CASES} | {"ExecuteStream"}

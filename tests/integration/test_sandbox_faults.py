@@ -25,8 +25,10 @@ from mentor.tools.executor_sandbox import SandboxExecutor
 from mentor.trajectory import ToolCall
 from mentor_sandbox import processes
 from mentor_sandbox.app import build
-from mentor_sandbox.execution import Execution
+from mentor_sandbox.execution import Execution, Limits
+from mentor_sandbox.lanes.untrusted import verdict
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.ticker import Ticker
 from tests.support.service_process import ServiceProcess, run_to_exit, running_process
 from tests.support.waiting import eventually
 
@@ -65,9 +67,10 @@ def test_the_calls_of_a_killed_server_die_with_it() -> None:
         lost = threads.submit(sandbox.post, "/v1/execute", LOOP)
         eventually(lambda: running_calls(sandbox) == 1)
         (zygote,) = zygote_pids(sandbox)
-        (call,) = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+        children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+        assert len(children) == 1 + sum(group["count"] for group in sandbox.get("/health").json()["workers"])
         sandbox.process.kill()
-        eventually(lambda: not _alive(zygote) and not _alive(int(call)), within=10)
+        eventually(lambda: not any(_alive(int(pid)) for pid in (zygote, *children)), within=10)
         assert isinstance(lost.exception(), httpx.TransportError)
 
 
@@ -92,7 +95,7 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_full_queue_refuses_at_once_with_a_time_to_come_back() -> None:
-    limits = ("--set", "max_concurrency=1", "--set", "max_queue=1")
+    limits = ("--set", "max_concurrency=1", "--set", "slow_slots=0", "--set", "max_queue=1")
     with running_process("mentor_sandbox", *limits) as sandbox, ThreadPoolExecutor(2) as threads:
         accepted = [threads.submit(sandbox.post, "/v1/execute", SLOW) for _ in range(2)]
         eventually(lambda: sandbox.metric("mentor_sandbox_queue_depth") == 1)
@@ -112,7 +115,7 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_come_back() -> None:
 
 
 def test_a_batch_that_does_not_fit_is_refused_whole() -> None:
-    limits = ("--set", "max_concurrency=1", "--set", "max_queue=4")
+    limits = ("--set", "max_concurrency=1", "--set", "slow_slots=0", "--set", "max_queue=4")
     with running_process("mentor_sandbox", *limits) as sandbox, ThreadPoolExecutor(2) as threads:
         slow = [threads.submit(sandbox.post, "/v1/execute", SLOW) for _ in range(2)]
         eventually(lambda: sandbox.metric("mentor_sandbox_queue_depth") == 1)
@@ -208,17 +211,21 @@ def daemonise():
     return "left"
 """
     request: dict[str, Any] = {
+        "role": "call",
+        "nonce": 1,
         "code": None,
         "source": source,
         "function": "daemonise",
         "arguments": {},
         "expression": None,
     }
-    result = await Execution(zygote, SandboxSettings(), tmp_path).run(request, 5)
+    settings = SandboxSettings()
+    execution = Execution(zygote, settings, tmp_path, Ticker())
+    outcome = await execution.run(request, Limits.of(settings, 5))
     children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
     await asyncio.to_thread(eventually, lambda: not children.read_text().strip(), 10)
     zygote.stop()
-    assert result.value_json == '"left"'
+    assert verdict(outcome, 1, settings).value_json == '"left"'
     assert list(tmp_path.iterdir()) == []
 
 
@@ -281,14 +288,14 @@ async def test_what_the_model_reads_for_each_kind_of_outcome(transport: str) -> 
 
 
 async def test_an_overload_that_lasts_is_raised_and_a_refused_request_is_not_retried() -> None:
-    settings = SandboxSettings(port=0, grpc_port=0, max_concurrency=1, max_queue=0)
+    settings = SandboxSettings(port=0, grpc_port=0, max_concurrency=1, max_queue=0, slow_slots=0, workers=2)
     async with running(build(settings)) as server:
         executor = SandboxExecutor(str(server.grpc_target), RetryPolicy(attempts=2, backoff_s=0.01, deadline_s=10))
         busy = asyncio.create_task(executor.run(LOOP))
-        while not server.service.health()["zygotes"]["core"][0]["calls"]:
+        while server.service.health()["zygotes"]["core"][0]["calls"] <= 2:
             await asyncio.sleep(0.01)
         with pytest.raises(OverloadedError, match="after 2 attempts"):
-            await executor.run({"tool": "add", "arguments": {"firstNumber": 1, "secondNumber": 1}})
+            await executor.run({"env": "", "expression": "1"})
         with pytest.raises(UserError, match="time limit"):
             await executor.run({"tool": "add", "timeout_s": 1e9})
         busy.cancel()

@@ -1,152 +1,244 @@
-"""The sandbox itself, behind both transports: admission, validation, the right zygote, metrics."""
+"""The sandbox itself, behind both transports: validation, admission, the right lane, metrics."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import marshal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from mentor.errors import InfrastructureError, OverloadedError, UserError
-from mentor.serving.admission import Admission
+from mentor.errors import ConflictError, InfrastructureError, OverloadedError, UserError
+from mentor.rpc.context import remaining
 from mentor.tools.spec import ToolSpec
-from mentor.tools.validation import argument_error
-from mentor_sandbox.execution import Execution
+from mentor_sandbox.lanes.items import Item
+from mentor_sandbox.lanes.registered import RegisteredLane
+from mentor_sandbox.lanes.untrusted import UntrustedLane
 from mentor_sandbox.metrics import SandboxMetrics
-from mentor_sandbox.pool import Pool, kind_for
+from mentor_sandbox.network import Network
+from mentor_sandbox.pool import Pool
+from mentor_sandbox.processes import readable_paths
+from mentor_sandbox.registry import Registry
 from mentor_sandbox.results import Call, CallResult, Status
-from mentor_sandbox.scratch import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.ticker import Ticker
 from mentor_sandbox.walls import standing
+from mentor_sandbox.walls.isolation import isolation, why_not
 
 log = structlog.get_logger("sandbox")
-SEARCH_PLACEHOLDER = "<search-url-placeholder>"
 
 
 class Sandbox:
-    """Runs calls. ``tools`` are the registered ones."""
+    """Runs calls. ``tools`` are the registered ones; ``walls`` says how they stand (found out by default)."""
 
-    def __init__(self, settings: SandboxSettings, tools: Sequence[ToolSpec], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        tools: Sequence[ToolSpec],
+        registry: CollectorRegistry,
+        walls: Mapping[str, str] | None = None,
+    ) -> None:
         self.settings = settings
-        self.tools = {tool.name: tool for tool in tools}
-        self._compiled = {tool.name: _compiled(tool) for tool in tools}
-        self._admission = Admission(settings.max_concurrency, settings.max_queue, settings.queue_timeout_s)
-        self._pool = Pool(settings, registry)
-        self._metrics = SandboxMetrics(registry, self._admission)
-        self._walls = standing()
-        self._scratch: ScratchRoot | None = None
+        self.tools = Registry(tools)
+        self.walls = dict(walls or standing(settings.uids, readable_paths()))
+        self.ticker = Ticker()
+        self.metrics = SandboxMetrics(registry)
+        self.pool = Pool(settings, registry, settings.uids if self.walls["uid"].startswith("on") else None)
+        registered = list(self.tools.tools.values())
+        self.network = Network(settings, [tool.hosts for tool in registered])
+        self.walls["network"] = self.network.state
+        shared = settings, self.pool, self.network, self.ticker, self.metrics
+        self.untrusted = UntrustedLane(*shared)
+        self.registered = RegisteredLane(*shared, registered if settings.lane in (None, "registered") else [])
+        self._lanes = (self.registered, self.untrusted)
+        self._add_gauges()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Start the zygotes; on leaving, kill what runs and remove all scratch."""
-        self._scratch = ScratchRoot(self.settings.scratch_root)
-        log.info("walls", **self._walls)
+        """Start zygotes, workers and proxies; on leaving, kill what runs and remove all scratch."""
+        log.info("walls", isolation=isolation(self.walls, self.settings.lane), **self.walls)
         try:
-            await self._pool.start()
+            await self.network.start()
+            await self.pool.start()
+            await self.registered.start()
             yield
         finally:
-            self._pool.stop()
-            self._scratch.remove()
+            await self.untrusted.close()
+            await self.registered.close()
+            self.pool.stop()
+            await self.network.stop()
 
     async def call(self, call: Call) -> CallResult:
         """Run one call.
 
         Raises:
             UserError: the call's form or time limit is not acceptable.
+            ConflictError: this service serves another lane.
             OverloadedError, DeadlineError: the queue is full, or the caller's deadline passed in it.
             InfrastructureError: the call was lost; run it again.
         """
-        timeout_s = self._timeout(call)
-        refused = self._refusal(call)
-        started = time.perf_counter()
-        if refused is None:
-            try:
-                async with self._admission.slot():
-                    result = await self._execute(call, timeout_s)
-            except OverloadedError:
-                self._metrics.refused.inc()
-                raise
-            except InfrastructureError:
-                self._metrics.count(call.lane, self._label(call), Status.INFRASTRUCTURE, None)
-                raise
-        else:
-            result = refused
-        seconds = time.perf_counter() - started
-        self._metrics.count(call.lane, self._label(call), result.status, seconds)
-        return replace(result, duration_ms=round(seconds * 1000, 3))
+        future: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
+
+        def done(index: int, answer: CallResult | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(answer, CallResult):
+                future.set_result(answer)
+            else:
+                future.set_exception(answer)
+
+        items = self._submit((call,), done)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._cancel(items)
+            raise
 
     async def batch(self, calls: Sequence[Call]) -> list[CallResult]:
         """Run many calls at once; a lost one has status ``infrastructure``, the others stand.
 
         Raises:
             UserError: no calls, too many, or one of them is not acceptable.
+            ConflictError: this service serves another lane.
             OverloadedError: there is no room for all of them.
         """
+        results: list[Any] = [None] * len(calls)
+        left = len(calls)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(index: int, answer: CallResult | Exception) -> None:
+            nonlocal left
+            results[index] = settled(answer)
+            left -= 1
+            if left == 0 and not future.done():
+                future.set_result(None)
+
+        items = self._submit(self._checked(calls), done)
+        try:
+            await future
+        except asyncio.CancelledError:
+            self._cancel(items)
+            raise
+        return results
+
+    async def stream(self, calls: Sequence[Call]) -> AsyncIterator[list[tuple[int, CallResult]]]:
+        """As ``batch``, with results as they finish: each time all that have since the last, with their calls' index."""
+        finished: list[tuple[int, CallResult]] = []
+        wake = asyncio.Event()
+
+        def done(index: int, answer: CallResult | Exception) -> None:
+            finished.append((index, settled(answer)))
+            wake.set()
+
+        items = self._submit(self._checked(calls), done)
+        left = len(calls)
+        try:
+            while left:
+                await wake.wait()
+                wake.clear()
+                ready, finished[:] = list(finished), []
+                left -= len(ready)
+                yield ready
+        finally:
+            if left:
+                self._cancel(items)
+
+    def _checked(self, calls: Sequence[Call]) -> Sequence[Call]:
         most = min(self.settings.max_batch, self.settings.max_concurrency + self.settings.max_queue)
         if not 1 <= len(calls) <= most:
             raise UserError(f"a batch has 1 to {most} calls, got {len(calls)}", field="calls", allowed=f"1 to {most}")
-        for call in calls:
-            self._timeout(call)
-        try:
-            self._admission.check(len(calls))
-        except OverloadedError:
-            self._metrics.refused.inc(len(calls))
-            raise
-        return list(await asyncio.gather(*(self._in_batch(call) for call in calls)))
+        return calls
 
-    async def _in_batch(self, call: Call) -> CallResult:
-        try:
-            return await self.call(call)
-        except InfrastructureError as error:
-            return CallResult(Status.INFRASTRUCTURE, error_type=error.code, error_message=error.message)
+    def _submit(self, calls: Sequence[Call], done: Callable[[int, CallResult | Exception], None]) -> list[Item]:
+        """Answer what needs no process at once, admit the rest and hand it to its lanes."""
+        now = time.monotonic()
+        expires = now + remaining(self.settings.queue_timeout_s)
 
-    async def _execute(self, call: Call, timeout_s: float) -> CallResult:
-        if self._scratch is None:
-            raise InfrastructureError("the sandbox is starting")
-        source = self._source(call)
-        zygote = await self._pool.get(kind_for(source))
-        request: dict[str, Any] = {
-            "code": self._compiled.get(call.tool or ""),
-            "source": source,
-            "function": call.tool or call.function,
-            "arguments": call.arguments,
-            "expression": call.expression,
-        }
-        return await Execution(zygote, self.settings, self._scratch.path).run(request, timeout_s)
+        def finish(item: Item, answer: CallResult | Exception) -> None:
+            self._count(item, answer)
+            done(item.index, answer)
 
-    def _source(self, call: Call) -> str:
-        if call.tool is not None:
-            return self.tools[call.tool].source or ""
-        source = call.source or ""
-        return source.replace(SEARCH_PLACEHOLDER, self.settings.search_url) if self.settings.search_url else source
+        items: list[Item] = []
+        refused: list[tuple[Item, CallResult]] = []
+        for index, call in enumerate(calls):
+            self.require(call.lane)
+            tool = self.tools.get(call.tool) if call.tool is not None else None
+            timeout_s = self._timeout(call, tool.spec.timeout_s if tool else self.settings.default_timeout_s)
+            item = Item(call, tool, timeout_s, now, expires, index, finish)
+            wrong = None if call.tool is None else self._refusal(call)
+            if wrong is None:
+                items.append(item)
+            else:
+                refused.append((item, wrong))
+        warm = [item for item in items if item.tool is not None and item.tool.spec.isolation == "worker"]
+        cold = [item for item in items if item.tool is None or item.tool.spec.isolation == "call"]
+        self.admit(len(warm), len(cold))
+        for item, result in refused:
+            item.done(item, result)
+        if warm:
+            self.registered.submit(warm)
+        if cold:
+            self.untrusted.submit(cold)
+        return items
+
+    def admit(self, warm: int, cold: int) -> None:
+        """Make sure that so many calls for workers and for forks fit into the queue.
+
+        Raises:
+            OverloadedError: they do not, with the time after which to try again.
+        """
+        if not warm and not cold:
+            return
+        queued = max(0, warm - self.registered.free) + max(0, cold - self.untrusted.free)
+        waiting = self.waiting
+        if queued and queued + waiting > self.settings.max_queue:
+            self.metrics.refused.inc(warm + cold)
+            wait = max(self.registered.wait_s(warm) if warm else 0.0, self.untrusted.wait_s(cold) if cold else 0.0)
+            message = f"the queue is full ({waiting} calls wait, {self.settings.max_queue} may)"
+            raise OverloadedError(message, retry_after=min(30.0, max(0.1, round(wait, 2))))
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not begun."""
+        return sum(lane.waiting for lane in self._lanes)
+
+    def require(self, lane: str) -> None:
+        """Raises ConflictError if this service serves another lane."""
+        if self.settings.lane is not None and self.settings.lane != lane:
+            raise ConflictError(f"this sandbox serves the lane {self.settings.lane!r}, not {lane!r}")
+
+    def _cancel(self, items: Sequence[Item]) -> None:
+        for item in items:
+            item.cancelled = True
+            self.untrusted.cancel(item)
 
     def _refusal(self, call: Call) -> CallResult | None:
         """The result of a registered call that is not worth a process."""
-        if call.tool is None:
-            return None
+        assert call.tool is not None
         tool = self.tools.get(call.tool)
         if tool is None:
-            known = ", ".join(sorted(self.tools))
+            known = ", ".join(sorted(self.tools.tools))
             message = f"unknown tool {call.tool!r}; registered: {known}"
             return CallResult(Status.INVALID_CALL, error_type="unknown_tool", error_message=message)
-        wrong = argument_error(tool, call.arguments)
+        wrong = tool.argument_error(call.arguments)
         if wrong is not None:
             return CallResult(Status.INVALID_CALL, error_type="invalid_arguments", error_message=wrong)
         return None
 
-    def _label(self, call: Call) -> str:
-        return call.label if call.tool is None or call.tool in self.tools else "unknown"
+    def _count(self, item: Item, answer: CallResult | Exception) -> None:
+        if item.cancelled:
+            return
+        call = item.call
+        label = call.label if call.tool is None else item.tool.spec.name if item.tool else "unknown"
+        if isinstance(answer, CallResult):
+            self.metrics.count(call.lane, label, answer.status, time.monotonic() - item.admitted)
+        elif isinstance(answer, InfrastructureError):
+            self.metrics.count(call.lane, label, Status.INFRASTRUCTURE, None)
 
-    def _timeout(self, call: Call) -> float:
-        tool = self.tools.get(call.tool or "")
-        default = tool.timeout_s if tool else self.settings.default_timeout_s
+    def _timeout(self, call: Call, default: float) -> float:
         timeout_s = call.timeout_s or default
         most = self.settings.max_timeout_s
         if not 0 < timeout_s <= most:
@@ -154,28 +246,61 @@ class Sandbox:
             raise UserError(message, field="timeout", allowed=f"0 to {most:g}")
         return timeout_s
 
+    def _add_gauges(self) -> None:
+        metrics = self.metrics
+        metrics.gauge("mentor_sandbox_queue_depth", "Calls waiting for a slot.", lambda: self.waiting)
+        running = "mentor_sandbox_calls_in_flight"
+        metrics.gauge(running, "Calls running.", lambda: sum(lane.running for lane in self._lanes))
+        metrics.states("mentor_sandbox_workers", "Warm workers.", ("kind", "state"), self._worker_states)
+        metrics.states("mentor_sandbox_zygotes", "Zygotes.", ("kind", "state"), self._zygote_states)
+
+    def _worker_states(self) -> dict[tuple[str, ...], int]:
+        found: dict[tuple[str, ...], int] = {}
+        for (kind, _), group in self.registered.groups.items():
+            for worker in group.workers:
+                state = "busy" if worker.assigned and worker.state == "ready" else worker.state
+                key = (kind, "long" if worker.long else state)
+                found[key] = found.get(key, 0) + 1
+        return found
+
+    def _zygote_states(self) -> dict[tuple[str, ...], int]:
+        found: dict[tuple[str, ...], int] = {}
+        for kind, members in self.pool.members().items():
+            for member in members:
+                key = (kind, "up" if member.alive else "down")
+                found[key] = found.get(key, 0) + 1
+        return found
+
     def ready(self) -> str | None:
         """Why calls cannot be taken now."""
-        down = self._pool.down()
-        if down:
+        if (reason := why_not(self.walls, self.settings.lane)) is not None:
+            return reason
+        if down := self.pool.down():
             return f"no zygote of kind {', '.join(down)} is up"
-        if not any(self._walls[name].startswith("on") for name in ("landlock",)):
-            return f"calls are not isolated from one another: Landlock is {self._walls['landlock']}"
+        if down := self.registered.down():
+            return f"no worker of kind {', '.join(down)} is up"
         return None
 
     def health(self) -> dict[str, Any]:
-        """Walls and processes, for ``GET /health``."""
+        """Walls, what isolates calls, processes and queue, for ``GET /health``."""
         zygotes = {
             kind: [{"pid": member.pid, "alive": member.alive, "calls": member.load} for member in members]
-            for kind, members in self._pool.members().items()
+            for kind, members in self.pool.members().items()
         }
-        return {"walls": self._walls, "zygotes": zygotes, "queue": self._admission.waiting}
+        workers = [{"kind": kind, "state": state, "count": n} for (kind, state), n in self._worker_states().items()]
+        return {
+            "isolation": isolation(self.walls, self.settings.lane),
+            "walls": self.walls,
+            "zygotes": zygotes,
+            "workers": workers,
+            "queue": self.waiting,
+        }
 
 
-def _compiled(tool: ToolSpec) -> str:
-    """A registered tool's code, compiled once; the call only unmarshals it (same interpreter, same format)."""
-    try:
-        code = compile(tool.source or "", f"<{tool.name}>", "exec")
-    except (SyntaxError, ValueError) as error:
-        raise UserError(f"the source of tool {tool.name} does not compile: {error}", field=tool.name) from None
-    return base64.b64encode(marshal.dumps(code)).decode("ascii")
+def settled(answer: CallResult | Exception) -> CallResult:
+    """An answer inside a batch: what was lost is a result there, and bugs are not."""
+    if isinstance(answer, CallResult):
+        return answer
+    if isinstance(answer, InfrastructureError):
+        return CallResult(Status.INFRASTRUCTURE, error_type=answer.code, error_message=answer.message)
+    raise answer

@@ -1,15 +1,20 @@
-"""One call from fork to result: descriptors, deadline, verdict, and nothing left behind."""
+"""One child from fork to end: descriptors, deadline, limits, and nothing left behind.
+
+The server does not follow a child's every word. It hears of its end from the zygote, then reads what the child has
+said; in between a ticker (``Ticker``) looks at all running children every few milliseconds: has it begun, is it over
+its deadline, does it fill its disk or its socket. That keeps a short call to one wake-up of the server.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import marshal
 import os
 import secrets
-import signal
 import socket
-import tempfile
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,166 +23,224 @@ import structlog
 from mentor.errors import InfrastructureError
 from mentor_sandbox import scratch
 from mentor_sandbox.processes import Exit, ZygoteProcess
-from mentor_sandbox.results import FROM_CALL, CallResult, Status
+from mentor_sandbox.results import Status
 from mentor_sandbox.settings import MIB, SandboxSettings
-from mentor_sandbox.wire import FRAME, frame
+from mentor_sandbox.ticker import Ticker
+from mentor_sandbox.wire import BEGUN, FRAME, frame
 
 log = structlog.get_logger("execution")
-_CHUNK = 65536
+_CHUNK = 262144
 _SCRATCH_PERIOD_S = 0.25
+_FIRST = FRAME.size + BEGUN.size
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one child may use. ``timeout_s`` None: no deadline (a session's process)."""
+
+    timeout_s: float | None
+    memory_bytes: int
+    scratch_bytes: int
+    said_bytes: int
+    """Most that is kept of what it says on its channel."""
+    ports: tuple[int, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: SandboxSettings, timeout_s: float | None) -> Self:
+        """The service's own limits."""
+        megabytes = settings.memory_mb * MIB, settings.scratch_mb * MIB, settings.result_mb * MIB + _CHUNK
+        return cls(timeout_s, *megabytes)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended and what it left: ``said`` on its channel after its begin, and its two outputs, cut."""
+
+    end: Exit
+    limit: tuple[Status, str, str] | None
+    """The limit of the server's that it hit: status, error type, message."""
+    said: bytes
+    stdout: bytes
+    stderr: bytes
+    stdout_bytes: int
+    stderr_bytes: int
+    """How much it printed, uncut."""
+    seconds: float
+    """From its begin to its end."""
 
 
 class Execution:
-    """Runs one prepared request in a fork of ``zygote``. Use once."""
+    """Runs one prepared request in a fork of ``zygote``. Use once.
 
-    def __init__(self, zygote: ZygoteProcess, settings: SandboxSettings, scratch_root: Path) -> None:
+    Args:
+        scratch_root: where its scratch directory is made. ``scratch`` names the directory while it runs; what is to be
+            in it at the start or saved at the end is the business of ``before`` and ``after``, which subclasses
+            override.
+        uid: user id to give it; -1 for none.
+    """
+
+    def __init__(
+        self, zygote: ZygoteProcess, settings: SandboxSettings, scratch_root: Path, ticker: Ticker, uid: int = -1
+    ) -> None:
         self._zygote = zygote
         self._settings = settings
-        self._scratch_root = scratch_root
+        self._ticker = ticker
+        self._uid = uid
+        self.scratch = scratch_root / f"call-{secrets.token_hex(8)}"
+        self.started = time.monotonic()
+        self.begun: float | None = None
+        self.killed_for: str | None = None
         self._limit_hit: tuple[Status, str, str] | None = None
+        self._said = bytearray()
+        self._reading = False
+        self._checked = 0.0
 
-    async def run(self, request: dict[str, Any], timeout_s: float) -> CallResult:
-        """The result, without duration.
+    async def run(self, request: dict[str, Any], limits: Limits) -> Outcome:
+        """The outcome. ``request`` names the child's role and holds what the role needs.
 
         Raises:
             InfrastructureError: the zygote died, no process could be started, or it did not begin in time.
         """
-        directory = self._make_scratch()
+        self._limits = limits
         try:
+            scratch.make(self.scratch, self._uid)
+            self.before()
             with _Ends() as ends:
-                return await self._run(request, timeout_s, directory, ends)
+                outcome = await self._run(request, ends)
+            self.after()
+            return outcome
         finally:
-            await scratch.remove(directory)
+            await scratch.remove(self.scratch)
 
-    def _make_scratch(self) -> Path:
-        try:
-            return Path(tempfile.mkdtemp(prefix="call-", dir=self._scratch_root))
-        except OSError as error:
-            raise InfrastructureError(f"cannot make a scratch directory: {error.strerror}") from None
+    def before(self) -> None:
+        """Called when the scratch directory exists and nothing runs yet."""
 
-    async def _run(self, request: dict[str, Any], timeout_s: float, directory: Path, ends: _Ends) -> CallResult:
-        nonce = secrets.token_hex(8)
-        full = {**request, "nonce": nonce, "scratch": str(directory), "timeout_s": timeout_s}
-        call, ended = self._zygote.fork((ends.theirs.fileno(), ends.out, ends.err))
+    def after(self) -> None:
+        """Called when everything has ended and the scratch directory still exists."""
+
+    async def _run(self, request: dict[str, Any], ends: _Ends) -> Outcome:
+        limits = self._limits
+        full = {
+            **request,
+            "scratch": str(self.scratch),
+            "cpu_s": limits.timeout_s,
+            "memory_bytes": limits.memory_bytes,
+            "ports": limits.ports,
+            "environment": limits.environment,
+        }
+        self._ours = ends.ours
+        send = self._send(frame(marshal.dumps(full)))
+        self.call, self._ended = self._zygote.fork((ends.theirs.fileno(), ends.out, ends.err), self._uid)
         ends.theirs.close()
+        self._ticker.add(self)
         try:
-            said = await self._converse(ends.ours, json.dumps(full).encode(), timeout_s, call, ended, directory)
-        except _NeverBegan as failure:
-            output = os.pread(ends.err, 4000, 0).decode("utf-8", "replace")
-            log.error("call did not begin", reason=str(failure), output=output)
+            end = await asyncio.shield(self._ended)
+        except asyncio.CancelledError:
+            self.kill("cancelled")
+            await self._ended
             raise
-        return self._verdict(said, ended.result(), nonce, ends.out, ends.err)
-
-    async def _converse(
-        self,
-        ours: socket.socket,
-        request: bytes,
-        timeout_s: float,
-        call: int,
-        ended: asyncio.Future[Exit],
-        directory: Path,
-    ) -> bytes:
-        """Send the request and listen. On return the process has ended; what it said is in the bytes."""
-        reader = _Reader(ours, self._settings.result_mb * MIB + _CHUNK)
-        watch = asyncio.create_task(self._watch_scratch(call, directory))
-        try:
-            await self._begin(ours, request, reader)
-            async with asyncio.timeout(timeout_s):
-                said = await reader.to_end()
-                await asyncio.shield(ended)
-                return said
-        except TimeoutError:
-            if self._limit_hit is None:
-                self._limit_hit = (Status.TIMEOUT, "Timeout", f"the call exceeded its time limit of {timeout_s:g} s")
-            return b""
         finally:
-            watch.cancel()
-            if not ended.done():
-                self._zygote.kill(call)
-                await ended
+            self._ticker.discard(self)
+            if send is not None:
+                send.cancel()
+            self._listen(False)
+        self._drain()
+        return self._outcome(end, ends)
 
-    async def _begin(self, ours: socket.socket, request: bytes, reader: _Reader) -> None:
-        """Until the walls stand; the call's own clock starts after this."""
-        try:
-            async with asyncio.timeout(self._settings.startup_timeout_s):
-                await asyncio.get_running_loop().sock_sendall(ours, frame(request))
-                begun = await reader.begun()
-        except TimeoutError:
-            raise _NeverBegan(f"no process began the call within {self._settings.startup_timeout_s:g} s") from None
-        except OSError:
-            begun = False
-        if not begun:
-            raise _NeverBegan("the call's process ended before it began")
+    def kill(self, cause: str) -> None:
+        """End it now."""
+        self.killed_for = self.killed_for or cause
+        self._zygote.kill(self.call)
 
-    async def _watch_scratch(self, call: int, directory: Path) -> None:
-        limit = self._settings.scratch_mb * MIB
-        while True:
-            await asyncio.sleep(_SCRATCH_PERIOD_S)
-            if scratch.exceeds(directory, limit):
-                message = f"the call wrote more than {self._settings.scratch_mb} MiB of files"
+    def lower(self) -> None:
+        """Lower its priority if it has been computing all the time."""
+        self._zygote.lower(self.call, time.monotonic() - self.started, lambda: None)
+
+    def tick(self, now: float) -> None:
+        """Look after it; called every few milliseconds."""
+        if self.begun is None or self._reading:
+            self._drain()
+        if self.killed_for is not None:
+            return
+        timeout_s = self._limits.timeout_s
+        if self.begun is None:
+            if now - self.started > self._settings.startup_timeout_s:
+                self.kill("startup")
+        elif timeout_s is not None and now - self.begun > timeout_s:
+            message = f"the call exceeded its time limit of {timeout_s:g} s"
+            self._limit_hit = (Status.TIMEOUT, "Timeout", message)
+            self.kill("timeout")
+        elif now - self._checked > _SCRATCH_PERIOD_S:
+            self._checked = now
+            self._drain()
+            if scratch.exceeds(self.scratch, self._limits.scratch_bytes):
+                message = f"the call wrote more than {self._limits.scratch_bytes // MIB} MiB of files"
                 self._limit_hit = (Status.OUTPUT_LIMIT, "ScratchLimit", message)
-                self._zygote.kill(call)
+                self.kill("scratch")
+
+    def _send(self, data: bytes) -> asyncio.Task[None] | None:
+        """Put the request into the socket; what does not fit there follows in a task."""
+        sent = self._ours.send(data)
+        if sent == len(data):
+            return None
+        return asyncio.create_task(self._send_rest(memoryview(data)[sent:]))
+
+    async def _send_rest(self, data: memoryview) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.get_running_loop().sock_sendall(self._ours, data)
+
+    def _drain(self) -> None:
+        """Read what is there. A child that says much is listened to until its end, so that it is not blocked."""
+        while True:
+            try:
+                data = self._ours.recv(_CHUNK)
+            except (BlockingIOError, ConnectionResetError):
                 return
+            if not data:
+                self._listen(False)
+                return
+            self._said += data
+            del self._said[self._limits.said_bytes :]
+            if self.begun is None and len(self._said) >= _FIRST:
+                (self.begun,) = BEGUN.unpack_from(self._said, FRAME.size)
+                del self._said[:_FIRST]
+            if self._said and self.call in self._zygote:
+                self._listen(True)
 
-    def _verdict(self, said: bytes, end: Exit, nonce: str, out: int, err: int) -> CallResult:
-        keep, most = self._settings.output_kb * 1024, self._settings.file_mb * MIB
-        sizes = os.fstat(out).st_size, os.fstat(err).st_size
-        flooded = max(sizes) >= most
-        status, value, kind, message = self._status(said, end, nonce)
-        if flooded and status is Status.TOOL_ERROR:
-            status, kind = Status.OUTPUT_LIMIT, "OutputLimit"
-            message = f"the call printed more than {self._settings.file_mb} MiB"
-        return CallResult(
-            status=status,
-            value_json=value,
-            stdout=os.pread(out, keep, 0).decode("utf-8", "replace"),
-            stderr=os.pread(err, keep, 0).decode("utf-8", "replace"),
-            error_type=kind,
-            error_message=message,
-            truncated=max(sizes) > keep,
+    def _listen(self, on: bool) -> None:
+        if on == self._reading:
+            return
+        self._reading = on
+        loop = asyncio.get_running_loop()
+        if on:
+            loop.add_reader(self._ours.fileno(), self._drain)
+        else:
+            loop.remove_reader(self._ours.fileno())
+
+    def _outcome(self, end: Exit, ends: _Ends) -> Outcome:
+        if self.begun is None:
+            output = os.pread(ends.err, 4000, 0).decode("utf-8", "replace")
+            log.error("child did not begin", output=output, status=end.wait_status)
+            if self.killed_for == "startup":
+                limit = self._settings.startup_timeout_s
+                raise InfrastructureError(f"no process began the call within {limit:g} s")
+            raise InfrastructureError("the call's process ended before it began")
+        keep = self._settings.output_kb * 1024
+        return Outcome(
+            end=end,
+            limit=self._limit_hit,
+            said=bytes(self._said),
+            stdout=os.pread(ends.out, keep, 0),
+            stderr=os.pread(ends.err, keep, 0),
+            stdout_bytes=os.fstat(ends.out).st_size,
+            stderr_bytes=os.fstat(ends.err).st_size,
+            seconds=time.monotonic() - self.begun,
         )
-
-    def _status(self, said: bytes, end: Exit, nonce: str) -> tuple[Status, str | None, str, str]:
-        if self._limit_hit is not None:
-            status, kind, message = self._limit_hit
-            return status, None, kind, message
-        if end.signal == signal.SIGXCPU:
-            return Status.TIMEOUT, None, "CpuTimeout", "the call used up its CPU time"
-        if end.signal is not None:
-            name = signal.Signals(end.signal).name
-            return Status.KILLED, None, name, f"the process was ended by {name}"
-        if end.code != 0 or not said:
-            return Status.KILLED, None, "Exited", f"the process exited with code {end.code} before the call returned"
-        answer = _answer(said, nonce)
-        if answer is None:
-            return Status.KILLED, None, "ForgedResult", "the call wrote to the result channel"
-        return answer
-
-
-def _answer(said: bytes, nonce: str) -> tuple[Status, str | None, str, str] | None:
-    """The one frame of a well-behaved call; None for anything else."""
-    try:
-        (length,) = FRAME.unpack_from(said)
-        if length != len(said) - FRAME.size:
-            return None
-        body = json.loads(said[FRAME.size :])
-        status = Status(body["status"])
-        value, kind, message = body["value_json"], body["error_type"], body["error_message"]
-        if body["nonce"] != nonce or status not in FROM_CALL or isinstance(value, str) != (status is Status.OK):
-            return None
-        if isinstance(value, str):
-            json.loads(value, parse_constant=_no_constant)
-        return status, value, str(kind), str(message)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 class _Ends:
-    """What server and call share: a socket, of which each has an end, and two memory files for output.
+    """What server and child share: a socket, of which each has an end, and two memory files for output.
 
     Raises:
         InfrastructureError: this process has no descriptors left.
@@ -203,38 +266,3 @@ class _Ends:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-
-class _NeverBegan(InfrastructureError):
-    """No process took the request."""
-
-
-class _Reader:
-    """Reads what a call says: an empty frame when it begins, then everything up to the end of the stream."""
-
-    def __init__(self, connection: socket.socket, limit: int) -> None:
-        self._connection = connection
-        self._limit = limit
-        self._buffer = bytearray()
-
-    async def begun(self) -> bool:
-        """Whether the call began; False if the stream ended instead."""
-        while len(self._buffer) < FRAME.size:
-            if not await self._more():
-                return False
-        del self._buffer[: FRAME.size]
-        return True
-
-    async def to_end(self) -> bytes:
-        """The rest of the stream; what exceeds the limit is read and dropped, so that the call is not blocked."""
-        while await self._more():
-            del self._buffer[self._limit :]
-        return bytes(self._buffer)
-
-    async def _more(self) -> bool:
-        try:
-            data = await asyncio.get_running_loop().sock_recv(self._connection, _CHUNK)
-        except ConnectionResetError:
-            return False
-        self._buffer += data
-        return bool(data)

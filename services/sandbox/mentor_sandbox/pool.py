@@ -1,46 +1,87 @@
-"""Zygotes by kind: started warm or on first need, chosen by what a call's source imports, replaced when they die."""
+"""What all lanes share: zygotes by kind (started warm or on first need, replaced when they die), scratch, user ids."""
 
 from __future__ import annotations
 
 import asyncio
-import re
+from collections import deque
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from mentor.errors import InfrastructureError, MentorError
 from mentor_sandbox.processes import KINDS, ZygoteProcess
+from mentor_sandbox.scratch import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
 
 log = structlog.get_logger("pool")
-_SCIENTIFIC = re.compile(r"^\s*(?:import|from)\s+(?:numpy|sympy|scipy|pandas|mpmath)\b", re.MULTILINE)
-_WEB = re.compile(r"^\s*(?:import|from)\s+(?:requests|urllib3)\b", re.MULTILINE)
 _RESTART_WAIT_S = (0.0, 0.1, 0.5, 1.0, 5.0)
 
 
-def kind_for(source: str) -> str:
-    """The zygote that has what the source imports. A guess by its text: a wrong one costs time, nothing else."""
-    if _SCIENTIFIC.search(source):
-        return "scientific"
-    return "web" if _WEB.search(source) else "core"
-
-
 class Pool:
-    """``zygotes`` processes of each kind in use."""
+    """``zygotes`` processes of each kind in use, the root of scratch directories, and the user ids to give away.
 
-    def __init__(self, settings: SandboxSettings, registry: CollectorRegistry) -> None:
+    Args:
+        uids: first id and number of ids; None where calls get no ids of their own.
+    """
+
+    def __init__(
+        self, settings: SandboxSettings, registry: CollectorRegistry, uids: tuple[int, int] | None = None
+    ) -> None:
         self._settings = settings
         self._members: dict[str, list[ZygoteProcess]] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
-        self._guards: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._has_uids = uids is not None
+        self._uids = deque(range(uids[0], uids[0] + uids[1])) if uids else deque()
+        self._scratch: ScratchRoot | None = None
         self._restarts = Counter(
             "mentor_sandbox_zygote_restarts_total", "Zygotes that died and were replaced.", ("kind",), registry=registry
         )
         for kind in KINDS:
             self._restarts.labels(kind)
 
+    @property
+    def scratch(self) -> Path:
+        """Where scratch directories are made.
+
+        Raises:
+            InfrastructureError: the sandbox is starting or has ended.
+        """
+        if self._scratch is None:
+            raise InfrastructureError("the sandbox is starting")
+        return self._scratch.path
+
+    @contextmanager
+    def uid(self) -> Iterator[int]:
+        """A user id that no other running child has, -1 where there are none to give.
+
+        Raises:
+            InfrastructureError: all are taken.
+        """
+        if not self._has_uids:
+            yield -1
+            return
+        if not self._uids:
+            raise InfrastructureError("no user id is free")
+        uid = self._uids.popleft()
+        try:
+            yield uid
+        finally:
+            self._uids.append(uid)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something to its end in the background."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def start(self) -> None:
-        """Start the warm kinds."""
+        """Make the scratch root and start the warm kinds."""
+        self._scratch = ScratchRoot(self._settings.scratch_root)
         for kind in self._settings.warm:
             await self._ensure(kind)
 
@@ -67,11 +108,14 @@ class Pool:
 
     def stop(self) -> None:
         """End everything."""
-        for guard in self._guards:
-            guard.cancel()
+        for task in list(self._tasks):
+            task.cancel()
         for members in self._members.values():
             for member in members:
                 member.stop()
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
 
     async def _ensure(self, kind: str) -> None:
         if kind not in self._starting:
@@ -83,12 +127,11 @@ class Pool:
             raise
 
     async def _start_kind(self, kind: str) -> None:
-        members = [ZygoteProcess(kind, self._settings) for _ in range(self._settings.zygotes)]
+        members = [ZygoteProcess(kind, self._settings, uids=self._has_uids) for _ in range(self._settings.zygotes)]
         await asyncio.gather(*(member.start() for member in members))
         self._members[kind] = members
         for place in range(len(members)):
-            guard = asyncio.create_task(self._guard(members, place))
-            self._guards.add(guard)
+            self.spawn(self._guard(members, place))
 
     async def _guard(self, members: list[ZygoteProcess], place: int) -> None:
         """Replace the zygote at one place for as long as the pool lives."""
@@ -99,7 +142,7 @@ class Pool:
             log.warning("zygote died", kind=kind, zygote_pid=members[place].pid)
             await asyncio.sleep(_RESTART_WAIT_S[min(failures, len(_RESTART_WAIT_S) - 1)])
             self._restarts.labels(kind).inc()
-            fresh = ZygoteProcess(kind, self._settings)
+            fresh = ZygoteProcess(kind, self._settings, uids=self._has_uids)
             try:
                 await fresh.start()
             except MentorError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,14 @@ import structlog
 
 from mentor.errors import InfrastructureError
 from mentor_sandbox.settings import MIB, SandboxSettings
-from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, PACKET
+from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET
 
 log = structlog.get_logger("zygote")
 _PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
 _BOOT = "import sys; sys.path.insert(0, {root!r}); from mentor_sandbox.zygote import main; main(sys.argv[1:])"
 _HELLO = 0
+_NICE = 19
+"""Priority of a child that has shown itself to be a long computation."""
 _ENVIRONMENT = {
     # glibc's allocator on huge pages makes a fork copy far fewer page tables than pymalloc's arenas do.
     "PYTHONMALLOC": "malloc",
@@ -41,9 +44,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "scientific": (*_CORE, "numpy", "sympy"),
     "web": (*_CORE, "requests"),
 }
+WEB = "web"
+"""The one kind whose children may have sockets, and only to the ports that their request names."""
+_THREADS_PER_UID, _THREADS_PER_USER = 64, 4096
+"""RLIMIT_NPROC: tight where a call has a user id of its own; else it counts everything else of the same user too."""
 _SYSTEM_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
-_NETWORK_FILES = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/resolv.conf", "/etc/gai.conf", "/etc/ssl")
 
 
 @dataclass(frozen=True)
@@ -64,18 +70,23 @@ class Exit:
         return os.waitstatus_to_exitcode(self.wait_status)
 
 
-def zygote_config(kind: str, settings: SandboxSettings) -> dict[str, object]:
-    """What a zygote must know, once and for all its calls."""
+def readable_paths() -> list[str]:
+    """What every child may read: the interpreter, its packages, system libraries and a few devices."""
     paths = sysconfig.get_paths()
     interpreter = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    files = [*_SYSTEM_FILES, *(_NETWORK_FILES if settings.ports else ())]
+    return [*interpreter, str(Path(sys.base_prefix, "lib")), *_SYSTEM_PATHS, *_SYSTEM_FILES]
+
+
+def zygote_config(kind: str, settings: SandboxSettings, *, uids: bool) -> dict[str, object]:
+    """What a zygote must know, once and for all its children."""
     return {
         "modules": KINDS[kind],
         "hidden": [_PACKAGE_ROOT],
-        "readable": [*interpreter, str(Path(sys.base_prefix, "lib")), *_SYSTEM_PATHS, *files],
+        "readable": readable_paths(),
         "devices": ["/dev/null"],
-        "ports": settings.ports,
-        "memory_bytes": settings.memory_mb * MIB,
+        "network": kind == WEB,
+        "uids": uids,
+        "processes": _THREADS_PER_UID if uids else _THREADS_PER_USER,
         "file_bytes": settings.file_mb * MIB,
         "result_bytes": settings.result_mb * MIB,
         "open_files": settings.open_files,
@@ -85,13 +96,19 @@ def zygote_config(kind: str, settings: SandboxSettings) -> dict[str, object]:
 class ZygoteProcess:
     """One running zygote. Not restarted: a dead one is replaced by another object."""
 
-    def __init__(self, kind: str, settings: SandboxSettings) -> None:
+    def __init__(self, kind: str, settings: SandboxSettings, *, uids: bool = False) -> None:
         self.kind = kind
+        self._uids = uids
         self.alive = False
         self.died = asyncio.Event()
         self._settings = settings
         self._ids = itertools.count(1)
         self._exits: dict[int, asyncio.Future[Exit]] = {}
+        self._lowered: dict[int, Callable[[], None]] = {}
+
+    def __contains__(self, call: object) -> bool:
+        """Whether a child has not ended yet, as far as is known."""
+        return call in self._exits
 
     @property
     def load(self) -> int:
@@ -111,7 +128,7 @@ class ZygoteProcess:
         """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
-        self._control.send(json.dumps(zygote_config(self.kind, self._settings)).encode())
+        self._control.send(json.dumps(zygote_config(self.kind, self._settings, uids=self._uids)).encode())
         code = _BOOT.format(root=_PACKAGE_ROOT)
         command = [sys.executable, "-s", "-P", "-X", "utf8", "-c", code, str(theirs.fileno())]
         with theirs:
@@ -134,8 +151,12 @@ class ZygoteProcess:
             raise InfrastructureError(f"the {self.kind} zygote did not start") from None
         log.info("zygote ready", kind=self.kind, zygote_pid=self.pid)
 
-    def fork(self, descriptors: Sequence[int]) -> tuple[int, asyncio.Future[Exit]]:
-        """Ask for a call's process: its id, and a future of its end.
+    def fork(self, descriptors: Sequence[int], uid: int = -1) -> tuple[int, asyncio.Future[Exit]]:
+        """Ask for a child: its id, and a future of its end.
+
+        Args:
+            descriptors: its socket, standard output, standard error, and at most one more.
+            uid: user id to give it; -1 for none.
 
         Raises:
             InfrastructureError: the zygote is gone or does not keep up.
@@ -145,16 +166,25 @@ class ZygoteProcess:
         call = next(self._ids)
         ended = self._expect(call)
         try:
-            socket.send_fds(self._control, [PACKET.pack(FORK, call, 0, 0)], list(descriptors))
+            socket.send_fds(self._control, [PACKET.pack(FORK, call, uid, 0)], list(descriptors))
         except OSError as error:
             del self._exits[call]
             raise InfrastructureError(f"the {self.kind} zygote takes no calls: {error.strerror}") from None
         return call, ended
 
     def kill(self, call: int) -> None:
-        """Kill a call's process group; its end is reported as always."""
+        """Kill a child's process group; its end is reported as always."""
+        self._tell(KILL, call)
+
+    def lower(self, call: int, elapsed_s: float, lowered: Callable[[], None]) -> None:
+        """Lower a child's priority if it has spent most of ``elapsed_s`` on the CPU; ``lowered`` is then called."""
+        self._lowered[call] = lowered
+        self._tell(NICE, call, _NICE, round(elapsed_s * 1000))
+
+    def _tell(self, kind: bytes, call: int, number: int = 0, extra: int = 0) -> None:
         if self.alive and call in self._exits:
-            self._control.send(PACKET.pack(KILL, call, 0, 0))
+            with contextlib.suppress(BlockingIOError):
+                self._control.send(PACKET.pack(kind, call, number, extra))
 
     def stop(self) -> None:
         """End the zygote and with it every call."""
@@ -166,17 +196,25 @@ class ZygoteProcess:
         return self._exits[call]
 
     def _on_packet(self) -> None:
-        try:
-            data = self._control.recv(PACKET.size)
-        except BlockingIOError:
+        while True:
+            try:
+                data = self._control.recv(PACKET.size)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._on_death()
+                return
+            self._take(*PACKET.unpack(data))
+
+    def _take(self, kind: bytes, call: int, number: int, peak: int) -> None:
+        if kind == LOWERED:
+            if (lowered := self._lowered.pop(call, None)) is not None:
+                lowered()
             return
-        except OSError:
-            data = b""
-        if not data:
-            self._on_death()
-            return
-        kind, call, number, peak = PACKET.unpack(data)
         ended = self._exits.pop(call, None)
+        self._lowered.pop(call, None)
         if ended is None or ended.done():
             return
         if kind == EXITED:

@@ -22,13 +22,11 @@ class Status(StrEnum):
     INFRASTRUCTURE = "infrastructure"
 
 
-FROM_CALL = frozenset({Status.OK, Status.TOOL_ERROR, Status.INVALID_CALL, Status.MEMORY, Status.OUTPUT_LIMIT})
-"""What a call's own process may claim; the others are for the server to say."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One call as a client asked for it: exactly one of a registered tool, a function of source, an expression."""
+    """One call as a client asked for it: exactly one of a registered tool (its name or its id), a function of source,
+    an expression.
+    """
 
     tool: str | None = None
     source: str | None = None
@@ -55,7 +53,7 @@ class Call:
         return self.tool or ("expression" if self.expression is not None else "function")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CallResult:
     """``value_json`` is set exactly when ``status`` is ``ok``: None is ``"null"``, no result is None."""
 
@@ -67,6 +65,11 @@ class CallResult:
     error_message: str = ""
     duration_ms: float = 0.0
     truncated: bool = False
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    peak_memory_bytes: int = 0
+    """Peak resident memory of the process that ran it, the warm interpreter included; 0 if none did. A warm worker's is
+    the highest of all calls it has run."""
 
     @property
     def error(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 from grpc.aio import ServicerContext
@@ -11,7 +12,7 @@ from mentor.errors import UserError
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceServicer
 from mentor_sandbox.engine import Sandbox
-from mentor_sandbox.results import Call, CallResult
+from mentor_sandbox.results import Call, CallResult, Status
 
 FULL_NAME = pb.DESCRIPTOR.services_by_name["SandboxService"].full_name
 Context = ServicerContext[Any, Any]
@@ -32,17 +33,26 @@ class SandboxServicer(SandboxServiceServicer):  # type: ignore[misc]
         results = await self._sandbox.batch([_call(call) for call in request.calls])
         return pb.ExecuteBatchResponse(results=[_message(result) for result in results])
 
+    async def ExecuteStream(
+        self, request: pb.ExecuteStreamRequest, context: Context
+    ) -> AsyncIterator[pb.ExecuteStreamResponse]:
+        """Run many calls at once; results as they finish."""
+        async for results in self._sandbox.stream([_call(call) for call in request.calls]):
+            yield pb.ExecuteStreamResponse(
+                results=[pb.IndexedResult(index=index, result=_message(result)) for index, result in results]
+            )
+
     async def ListTools(self, request: pb.ListToolsRequest, context: Context) -> pb.ListToolsResponse:
         """Registered tools, sorted by name."""
-        specs = sorted(self._sandbox.tools.values(), key=lambda spec: spec.name)
         tools = [
             pb.Tool(
-                name=spec.name,
-                description=spec.description,
-                parameters_json=json.dumps(spec.parameters),
-                timeout_s=spec.timeout_s,
+                name=name,
+                description=tool.spec.description,
+                parameters_json=json.dumps(tool.spec.parameters),
+                timeout_s=tool.spec.timeout_s,
+                id=tool.id,
             )
-            for spec in specs
+            for name, tool in sorted(self._sandbox.tools.tools.items())
         ]
         return pb.ListToolsResponse(tools=tools)
 
@@ -75,9 +85,12 @@ def _arguments(text: str) -> dict[str, Any]:
     return arguments
 
 
+_STATUSES = {status: pb.CallStatus.Value(f"CALL_STATUS_{status.name}") for status in Status}
+
+
 def _message(result: CallResult) -> pb.CallResult:
     return pb.CallResult(
-        status=f"CALL_STATUS_{result.status.name}",
+        status=_STATUSES[result.status],
         value_json=result.value_json,
         stdout=result.stdout,
         stderr=result.stderr,
@@ -85,4 +98,7 @@ def _message(result: CallResult) -> pb.CallResult:
         error_message=result.error_message,
         duration_ms=result.duration_ms,
         truncated=result.truncated,
+        stdout_truncated=result.stdout_truncated,
+        stderr_truncated=result.stderr_truncated,
+        peak_memory_bytes=result.peak_memory_bytes,
     )

@@ -13,7 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from mentor.errors import UserError
+from mentor.errors import InfrastructureError, UserError
 
 MAX_ENTRIES = 10_000
 _PREFIX = "mentor-sandbox-"
@@ -34,6 +34,7 @@ class ScratchRoot:
             _sweep(where)
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
             fresh = self.path / "lock.part"
+            self.path.chmod(0o711)
             self._lock = os.open(fresh, os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             fresh.rename(self.path / _LOCK)
@@ -63,10 +64,26 @@ def _sweep(where: Path) -> None:
             os.close(descriptor)
 
 
+def make(directory: Path, uid: int) -> None:
+    """Make a scratch directory; with a ``uid`` of 0 or more it is that user's.
+
+    Raises:
+        InfrastructureError: it cannot be made.
+    """
+    try:
+        os.mkdir(directory, 0o700)
+        if uid >= 0:
+            os.chown(directory, uid, uid)
+    except OSError as error:
+        raise InfrastructureError(f"cannot make a scratch directory: {error.strerror}") from None
+
+
 async def remove(directory: Path) -> None:
     """Remove a scratch directory; an empty one (nearly all are) at once, a full one in a thread."""
     try:
         directory.rmdir()
+    except FileNotFoundError:
+        return
     except OSError:
         await asyncio.to_thread(_remove_tree, directory)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -24,7 +24,10 @@ class SandboxSettings(ServiceSettings):
     grpc_port: int | None = Field(default=50051, ge=-1, le=65535)
 
     max_concurrency: int = Field(default_factory=lambda: 2 * (os.cpu_count() or 1), ge=1)
-    max_queue: int = Field(default=256, ge=0, description="calls that may wait; beyond it callers get 429")
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="warm ones per set of tools")
+    worker_calls: int = Field(default=20_000, ge=1, description="calls after which a worker is replaced")
+    slow_slots: int = Field(default=32, ge=0, description="long calls that do not count against max_concurrency")
+    max_queue: int = Field(default=1024, ge=0, description="calls that may wait; beyond it callers get 429")
     max_batch: int = Field(default=1024, ge=1, description="calls in one batch")
     queue_timeout_s: float = Field(default=30.0, gt=0)
 
@@ -46,7 +49,16 @@ class SandboxSettings(ServiceSettings):
     search_url: str | None = Field(
         default=None, description="retriever that <search-url-placeholder> in a call's env stands for"
     )
-    allow_tcp_ports: tuple[int, ...] = Field(default=(), description="ports that calls may connect to; default: none")
+    untrusted_hosts: tuple[str, ...] = Field(
+        default=(), description="host:port that calls with their own source may reach, through the proxy; default: none"
+    )
+    lane: Literal["registered", "untrusted", "sessions"] | None = Field(
+        default=None, description="serve this lane only (a pod per lane); default: all"
+    )
+    uids: tuple[int, int] | None = Field(
+        default=(200_000, 60_000),
+        description="first user id and number of ids for calls, where the process may give them; null: never",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -57,7 +69,9 @@ class SandboxSettings(ServiceSettings):
         return self
 
     @property
-    def ports(self) -> tuple[int, ...]:
-        """Every TCP port that calls may connect to."""
-        extra = (urlsplit(self.search_url).port,) if self.search_url else ()
-        return tuple(sorted({port for port in (*self.allow_tcp_ports, *extra) if port is not None}))
+    def search_host(self) -> str | None:
+        """``host:port`` of ``search_url``."""
+        if self.search_url is None:
+            return None
+        parts = urlsplit(self.search_url)
+        return f"{parts.hostname}:{parts.port}"

@@ -1,4 +1,4 @@
-"""A warm process that forks one child per call. It is given the number of its control socket.
+"""A warm process that forks one child per call, or per worker or session. It is given the number of its control socket.
 
 The first packet there is its configuration; after that it reads nothing but fixed-size packets, so no call's data ever
 lies in the memory that the next one inherits. It is the reaper of everything a call leaves behind. When its server goes
@@ -19,26 +19,38 @@ import sys
 from typing import Any, NoReturn
 
 from mentor_sandbox import child
-from mentor_sandbox.walls import landlock, privileges, rlimits, seccomp
+from mentor_sandbox.call import apply, success
+from mentor_sandbox.walls import privileges, seccomp
 from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, prctl
-from mentor_sandbox.wire import CONFIG_BYTES, EXITED, FAILED, FORK, KILL, PACKET
+from mentor_sandbox.wire import (
+    CONFIG_BYTES,
+    EXITED,
+    FAILED,
+    FORK,
+    KILL,
+    LOWERED,
+    MAX_DESCRIPTORS,
+    NICE,
+    PACKET,
+    pack_result,
+)
 
 
 class Zygote:
     """The loop; one packet at a time."""
 
-    def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
+    def __init__(self, control: socket.socket, template: child.Template) -> None:
         self.control = control
-        self.config = config
+        self.template = template
         self.pids: dict[int, int] = {}
         self.calls: dict[int, int] = {}
-        self.readable = landlock.Readable(config["readable"])
-        self.base_memory = rlimits.base_memory()
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.orphans = template.filter is None
+        """Whether a child could have started processes: seccomp allows it none."""
 
     def run(self) -> None:
         """Serve until the server closes the control socket."""
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _nothing)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
@@ -47,24 +59,29 @@ class Zygote:
             for descriptor, _ in poll.poll():
                 if descriptor == self.wake_read:
                     os.read(self.wake_read, 4096)
+                    self.reap()
                 elif not self.receive():
                     return
-            self.reap()
 
     def receive(self) -> bool:
         """Take one packet; False at the end of the control socket."""
-        data, descriptors, _, _ = socket.recv_fds(self.control, PACKET.size, 3)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.control, PACKET.size, MAX_DESCRIPTORS)
+        except ConnectionResetError:
+            data = b""
         if not data:
             return False
-        kind, call, _, _ = PACKET.unpack(data)
+        kind, call, number, extra = PACKET.unpack(data)
         if kind == FORK:
-            self.fork(call, descriptors)
+            self.fork(call, descriptors, number)
         elif kind == KILL and call in self.pids:
             kill_group(self.pids[call])
+        elif kind == NICE and call in self.pids:
+            self.lower(call, number, extra)
         return True
 
-    def fork(self, call: int, descriptors: list[int]) -> None:
-        """Start a call; its descriptors are closed here whatever happens."""
+    def fork(self, call: int, descriptors: list[int], uid: int) -> None:
+        """Start a child; its descriptors are closed here whatever happens."""
         parent = os.getpid()
         try:
             pid = os.fork()
@@ -72,43 +89,56 @@ class Zygote:
             self.control.send(PACKET.pack(FAILED, call, error.errno or 0, 0))
             pid = -1
         if pid == 0:
-            self.become_call(parent, descriptors)
+            self.become_child(parent, descriptors, uid)
         for descriptor in descriptors:
             os.close(descriptor)
         if pid > 0:
             self.pids[call] = pid
             self.calls[pid] = call
 
-    def become_call(self, parent: int, descriptors: list[int]) -> NoReturn:
+    def become_child(self, parent: int, descriptors: list[int], uid: int) -> NoReturn:
         """In the child: never returns into the loop."""
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            child.run(parent, descriptors, self.config, self.readable, self.base_memory)
+            child.run(parent, descriptors, self.template, uid)
+        except BaseException as error:
+            os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
         finally:
             os._exit(child.EXIT_BROKEN)
 
+    def lower(self, call: int, nice: int, elapsed_ms: int) -> None:
+        """Lower the priority of a child that has used the CPU for most of its time."""
+        pid = self.pids[call]
+        if used_ms(pid) * 2 < elapsed_ms:
+            return
+        for thread in threads(pid):
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, thread, nice)
+        self.control.send(PACKET.pack(LOWERED, call, nice, 0))
+
     def reap(self) -> None:
-        """Collect what ended. A call's process group dies before its pid can be given to anyone else."""
+        """Collect what ended. A child's process group dies before its pid can be given to anyone else."""
         while True:
             try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if self.orphans:
+                    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                    if ended is not None and ended.si_pid in self.calls:
+                        kill_group(ended.si_pid)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
-            if ended is None:
+            if pid == 0:
                 return
-            pid = ended.si_pid
             call = self.calls.pop(pid, None)
-            if call is not None:
-                kill_group(pid)
-            _, status, usage = os.wait4(pid, 0)
-            self.kill_orphans()
+            if self.orphans:
+                self.kill_orphans()
             if call is not None:
                 del self.pids[call]
                 self.control.send(PACKET.pack(EXITED, call, status, usage.ru_maxrss))
 
     def kill_orphans(self) -> None:
-        """Kill every child that is not a call: what a call left behind comes to us, since we are its subreaper.
+        """Kill every child that is not ours by name: what a call left behind comes to us, since we are its subreaper.
 
         Asked after every death, for each of them may have left its own.
         """
@@ -117,9 +147,31 @@ class Zygote:
                 kill_group(pid)
 
     def end(self) -> None:
-        """Kill every call."""
+        """Kill every child."""
         for pid in list(self.calls):
             kill_group(pid)
+
+
+def _nothing(*_: object) -> None:
+    """A handler, so that the signal reaches the wake-up descriptor."""
+
+
+def used_ms(pid: int) -> float:
+    """Milliseconds of CPU that a process has used; 0 if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def threads(pid: int) -> list[int]:
+    """A process's threads; none if it is gone."""
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
 
 
 def children() -> list[int]:
@@ -149,19 +201,32 @@ def main(arguments: list[str]) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    privileges.drop()
+    privileges.drop(privileges.FOR_UIDS if config["uids"] else ())
     config["seccomp"] = seccomp.available()
+    os.environ.clear()
+    sys.argv[:] = [""]
+    template = child.Template(config)
     if config["seccomp"]:
-        seccomp.install(seccomp.common(network=bool(config["ports"])))
+        seccomp.install(seccomp.common(network=config["network"]))
+    _rehearse()
     gc.collect()
     gc.disable()
     gc.freeze()
-    zygote = Zygote(control, config)
+    zygote = Zygote(control, template)
     control.send(PACKET.pack(EXITED, 0, 0, 0))
     try:
         zygote.run()
     finally:
         zygote.end()
+
+
+def _rehearse() -> None:
+    """Run the path of a call a few times: caches that are warm here need not be filled in every child."""
+    for _ in range(20):
+        namespace: dict[str, Any] = {}
+        exec(compile("def add(a, b):\n    return a + b\n", "<tools>", "exec"), namespace)
+        pack_result(0, apply(namespace["add"], "add", {"a": 1, "b": 2}))
+        success(eval(compile("[1, 'a', {'b': 2.5}]", "<call>", "eval"), namespace))
 
 
 if __name__ == "__main__":

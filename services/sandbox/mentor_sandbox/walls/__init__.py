@@ -1,25 +1,34 @@
 """The walls around a call, one file each. Standard library only: the zygotes import them.
 
-Covered: what a call can read (Landlock), whom it can signal or trace (seccomp, Landlock scopes), the network (seccomp,
-Landlock ports), processes it can start (none), CPU, memory, files and their sizes (rlimits), privileges (none to gain,
-none kept), what it inherits (no descriptor, no environment), and what it leaves behind (its scratch is removed, its
-process group and every orphan is killed).
+Covered: what a call can read and write (Landlock: the interpreter and its packages; its own scratch directory), whom it
+can signal or trace (seccomp, Landlock scopes, a user id of its own where the service has ids to give), the network
+(seccomp refuses sockets; for calls with an allow-list, Landlock allows the one port of the sandbox's proxy), processes
+it can start (none), CPU, memory, processes, files, their sizes and core dumps (rlimits), privileges (none to gain, none
+kept), what it inherits (no descriptor but its own, no environment), and what it leaves behind (its scratch is removed,
+its process group and every orphan is killed).
 
 Not covered: the existence and size of files (Landlock does not hide ``stat``), side channels of shared hardware, bugs
-of the kernel. For those put the whole service into a locked-down container, or under another kernel (gVisor).
+of the kernel, what an allowed host does with a request, and another server on the proxy's port number of another
+machine that a call with an allow-list can route to (Landlock knows ports, not hosts). For those put the whole service
+into a locked-down container without routes, or under another kernel (gVisor). Registered tools share warm workers: the
+operator's code is trusted not to attack the next call; a tool that runs what the model wrote must be registered with
+``isolation: call``.
 """
 
 from __future__ import annotations
 
-from mentor_sandbox.walls import landlock, rlimits, seccomp
+from collections.abc import Iterable
+
+from mentor_sandbox.walls import landlock, outer, rlimits, seccomp, uids
 
 ALWAYS = ("process", "session", "environment", "descriptors", "no_new_privs", "capabilities", "scratch")
 
 
-def standing() -> dict[str, str]:
+def standing(wanted_uids: tuple[int, int] | None = None, readable: Iterable[str] = ()) -> dict[str, str]:
     """Every wall and how it stands on this machine: ``on``, or why it does not."""
     found = dict.fromkeys(ALWAYS, "on")
     found["rlimits"] = rlimits.state()
     found["landlock"] = landlock.state()
     found["seccomp"] = seccomp.state()
-    return found
+    found["uid"] = uids.state(wanted_uids, readable)
+    return found | outer.found()

@@ -5,14 +5,13 @@ It also confines signals and abstract sockets to the call itself (ABI 6) and TCP
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import stat
 import struct
 from collections.abc import Iterable, Sequence
 
-from mentor_sandbox.walls.libc import syscall
+from mentor_sandbox.walls.libc import Buffer, syscall
 
 _CREATE, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
@@ -32,7 +31,7 @@ _ALL_SCOPES = 0b11
 def abi() -> int:
     """The kernel's Landlock version; 0 where it has none or it is switched off."""
     try:
-        return syscall(_CREATE, None, 0, _VERSION_FLAG)
+        return syscall(_CREATE, 0, 0, _VERSION_FLAG)
     except OSError:
         return 0
 
@@ -47,51 +46,66 @@ def state() -> str:
 
 
 class Readable:
-    """Paths that every call may read, opened once in the zygote. A path that does not exist is left out."""
+    """Paths that every child may read, opened once in the zygote. A path that does not exist is left out.
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    All that can be prepared is prepared here: a child only makes system calls.
+    """
+
+    def __init__(self, paths: Iterable[str], devices: Sequence[str] = ()) -> None:
         self._version = abi()
-        self._rules: list[tuple[int, int]] = []
-        for path in paths if self._version else ():
-            try:
-                descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            except OSError:
-                continue
-            low, descriptor = descriptor, fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
-            os.close(low)
-            directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-            self._rules.append((descriptor, _READ if directory else _READ_FILE))
-
-    def restrict(self, scratch: str, writable: Sequence[str] = (), ports: Sequence[int] = ()) -> None:
-        """Confine this process for good. Does nothing on a kernel without Landlock; ``state`` says so."""
+        self._handled = _ALL_BY_ABI.get(self._version, (1 << 16) - 1)
+        self._attributes = Buffer(self._packed())
+        self._rules: list[Buffer] = []
         if not self._version:
             return
-        handled = _ALL_BY_ABI.get(self._version, (1 << 16) - 1)
-        ruleset = self._create(handled)
-        for descriptor, rights in self._rules:
-            _allow_path(ruleset, descriptor, rights & handled)
-        for path, rights in ((scratch, _SCRATCH), *((p, _READ_FILE | _WRITE_FILE) for p in writable)):
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            _allow_path(ruleset, descriptor, rights & handled)
-        if self._version >= 4:
-            for port in ports:
-                _add(ruleset, _NET_PORT, struct.pack("=QQ", _CONNECT_TCP, port))
-        syscall(_RESTRICT_SELF, ruleset, 0)
+        for path in _outermost(paths):
+            self._prepare(path, _READ)
+        for path in devices:
+            self._prepare(path, _READ_FILE | _WRITE_FILE)
 
-    def _create(self, handled: int) -> int:
-        attributes = struct.pack("=Q", handled)
+    def _packed(self) -> bytes:
+        attributes = struct.pack("=Q", self._handled)
         if self._version >= 4:
             attributes += struct.pack("=Q", _ALL_TCP)
         if self._version >= 6:
             attributes += struct.pack("=Q", _ALL_SCOPES)
-        buffer = ctypes.create_string_buffer(attributes, len(attributes))
-        return syscall(_CREATE, ctypes.cast(buffer, ctypes.c_void_p), len(attributes), 0)
+        return attributes
+
+    def _prepare(self, path: str, rights: int) -> None:
+        try:
+            low = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            return
+        descriptor = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, FIRST_DESCRIPTOR)
+        os.close(low)
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            rights &= _READ_FILE | _WRITE_FILE
+        self._rules.append(_path_rule(descriptor, rights & self._handled))
+
+    def restrict(self, scratch: str, ports: Sequence[int] = ()) -> None:
+        """Confine this process for good. Does nothing on a kernel without Landlock; ``state`` says so."""
+        if not self._version:
+            return
+        ruleset = syscall(_CREATE, self._attributes.address, self._attributes.size)
+        for rule in self._rules:
+            syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule.address)
+        descriptor = os.open(scratch, os.O_PATH | os.O_CLOEXEC)
+        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, _path_rule(descriptor, _SCRATCH & self._handled).address)
+        if self._version >= 4:
+            for port in ports:
+                syscall(_ADD_RULE, ruleset, _NET_PORT, Buffer(struct.pack("=QQ", _CONNECT_TCP, port)).address)
+        syscall(_RESTRICT_SELF, ruleset)
 
 
-def _allow_path(ruleset: int, descriptor: int, rights: int) -> None:
-    _add(ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, descriptor))
+def _outermost(paths: Iterable[str]) -> list[str]:
+    """Without what lies below another of them: fewer rules cost every child less."""
+    real = sorted({os.path.realpath(path) for path in paths})
+    kept: list[str] = []
+    for path in real:
+        if not any(path.startswith(other.rstrip("/") + "/") for other in kept):
+            kept.append(path)
+    return kept
 
 
-def _add(ruleset: int, kind: int, attributes: bytes) -> None:
-    buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    syscall(_ADD_RULE, ruleset, kind, ctypes.cast(buffer, ctypes.c_void_p), 0)
+def _path_rule(descriptor: int, rights: int) -> Buffer:
+    return Buffer(struct.pack("=Qi", rights, descriptor))

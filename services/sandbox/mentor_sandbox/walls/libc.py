@@ -1,4 +1,7 @@
-"""The few libc entry points that the walls need, with errors raised as OSError."""
+"""The few libc entry points that the walls need, with errors raised as OSError.
+
+Arguments are plain integers (addresses included): a converted ctypes object costs a call more than the system call.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ import ctypes
 import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
+_syscall = _libc.syscall
+_syscall.argtypes = [ctypes.c_long] * 7
+_syscall.restype = ctypes.c_long
+_prctl = _libc.prctl
+_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_SECCOMP = 22
@@ -14,17 +21,24 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 
-def prctl(option: int, *arguments: int) -> None:
+def prctl(option: int, argument: int = 0, address: int = 0) -> None:
     """Call ``prctl``; unused arguments are 0, as the newer options demand."""
-    padded = [ctypes.c_ulong(a) for a in (*arguments, 0, 0, 0, 0)[:4]]
-    if _libc.prctl(ctypes.c_int(option), *padded) != 0:
+    if _prctl(option, argument, address, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")
 
 
-def syscall(number: int, *arguments: int | ctypes.c_void_p | None) -> int:
-    """Call by number; integers are passed as unsigned longs."""
-    passed = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
-    result = int(_libc.syscall(ctypes.c_long(number), *passed))
+def syscall(number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
+    """Call by number."""
+    result = int(_syscall(number, a, b, c, d, e, f))
     if result < 0:
         raise OSError(ctypes.get_errno(), f"syscall {number}: {os.strerror(ctypes.get_errno())}")
     return result
+
+
+class Buffer:
+    """Bytes at a fixed address, for structures that the kernel reads."""
+
+    def __init__(self, content: bytes) -> None:
+        self.memory = ctypes.create_string_buffer(content, len(content))
+        self.address = ctypes.addressof(self.memory)
+        self.size = len(content)

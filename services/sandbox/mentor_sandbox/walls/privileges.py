@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
 import platform
+import struct
+from collections.abc import Sequence
 
-from mentor_sandbox.walls.libc import PR_SET_NO_NEW_PRIVS, prctl, syscall
+from mentor_sandbox.walls.libc import PR_SET_NO_NEW_PRIVS, Buffer, prctl, syscall
 from mentor_sandbox.walls.syscalls import NUMBERS
 
 _VERSION_3 = 0x20080522
+KILL, SETGID, SETUID, SYS_NICE = 5, 6, 7, 23
+"""Capabilities that a zygote keeps where each call gets a user id of its own; a call keeps none."""
+FOR_UIDS = (KILL, SETGID, SETUID, SYS_NICE)
 
 
-class _Header(ctypes.Structure):
-    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+def effective() -> int:
+    """This process's effective capabilities, a bit each."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
+        line = next((line for line in status if line.startswith("CapEff:")), "CapEff: 0")
+    return int(line.split()[1], 16)
 
 
-class _Data(ctypes.Structure):
-    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
-
-
-def drop() -> None:
-    """Give up all capabilities of this process, and any way to new ones."""
+def drop(kept: Sequence[int] = ()) -> None:
+    """Give up all capabilities of this process but ``kept`` (as far as it has them), and any way to new ones."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    header = _Header(_VERSION_3, 0)
-    data = (_Data * 2)()
+    mask = sum(1 << number for number in kept) & (effective() if kept else 0)
+    header = Buffer(struct.pack("=Ii", _VERSION_3, 0))
+    data = Buffer(struct.pack("=IIIIII", mask, mask, 0, 0, 0, 0))
     number = NUMBERS["capset"][0 if platform.machine() == "x86_64" else 1]
     assert number is not None
-    syscall(number, ctypes.cast(ctypes.byref(header), ctypes.c_void_p), ctypes.cast(data, ctypes.c_void_p))
+    syscall(number, header.address, data.address)
+
+
+def become(uid: int) -> None:
+    """Take a user and group id for good and give up the capabilities that allowed it."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    drop()

@@ -20,27 +20,27 @@ def base_memory() -> int:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
-def apply(*, timeout_s: float, memory_bytes: int, file_bytes: int, open_files: int, processes: int | None) -> None:
+def apply(*, cpu_s: float | None, memory_bytes: int, file_bytes: int, open_files: int, processes: int) -> None:
     """Set the limits of this process.
 
     Args:
+        cpu_s: seconds of CPU; None leaves it (a worker runs many calls; the server keeps each one's time).
         memory_bytes: address space in total, what the warm process already has included.
         file_bytes: largest file that can be written.
-        processes: of this user id, threads included; None leaves it (seccomp then refuses processes).
+        processes: of this user id, threads included. The kernel exempts root; seccomp refuses processes to everyone.
     """
-    cpu = math.ceil(timeout_s) + SPARE_CPU_S
-    _set(resource.RLIMIT_CPU, cpu)
+    if cpu_s is not None:
+        _set(resource.RLIMIT_CPU, math.ceil(cpu_s) + SPARE_CPU_S)
     _set(resource.RLIMIT_AS, memory_bytes)
     _set(resource.RLIMIT_FSIZE, file_bytes)
     _set(resource.RLIMIT_NOFILE, open_files)
+    _set(resource.RLIMIT_NPROC, processes)
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_MEMLOCK, 0)
-    if processes is not None:
-        _set(resource.RLIMIT_NPROC, processes)
 
 
 def _set(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY and hard < value:
+        value = hard
     resource.setrlimit(kind, (value, value))

@@ -7,14 +7,13 @@ signals).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import platform
 import struct
 from functools import cache
 
-from mentor_sandbox.walls.libc import PR_SET_SECCOMP, prctl
-from mentor_sandbox.walls.syscalls import DENIED, LAST_KNOWN, NUMBERS
+from mentor_sandbox.walls.libc import PR_SET_SECCOMP, Buffer, prctl
+from mentor_sandbox.walls.syscalls import DENIED, LAST_KNOWN, NUMBERS, ZYGOTE_ONLY
 
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -26,11 +25,10 @@ _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32_BIT = 0x40000000
 _MODE_FILTER = 2
 
+PID = 0x7FFFFFF1
+"""Stands for the process's own id in a program; no process has it."""
+
 Instruction = tuple[int, int, int, int]
-
-
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
 def state() -> str:
@@ -107,10 +105,10 @@ def _tcp_only() -> list[Instruction]:
     ]
 
 
-def for_call(pid: int) -> list[Instruction]:
+def for_call(pid: int = PID) -> list[Instruction]:
     """What a call may not do: start processes (threads it may), touch other processes, change its own walls."""
     program = _head()
-    for name in ("fork", "vfork", "setsid", "setpgid", "seccomp", "capset"):
+    for name in (*ZYGOTE_ONLY, "fork", "vfork", "setsid", "setpgid", "seccomp", "capset"):
         program += _when(name, [_refuse(errno.EPERM)])
     # clone3 hides its flags behind a pointer; ENOSYS makes libc fall back to clone.
     program += _when("clone3", [_refuse(errno.ENOSYS)])
@@ -135,9 +133,22 @@ def for_call(pid: int) -> list[Instruction]:
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
+class Filter:
+    """A program in the form that the kernel takes, prepared once. ``pid`` stands where ``PID`` does in the program."""
+
+    def __init__(self, program: list[Instruction]) -> None:
+        code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+        self._code = Buffer(code)
+        self._pids = [8 * n + 4 for n, instruction in enumerate(program) if instruction[3] == PID]
+        self._holder = Buffer(struct.pack("HxxxxxxP", len(program), self._code.address))
+
+    def install(self, pid: int = 0) -> None:
+        """Put the filter on this process for good; no_new_privs must be set. Filters add up."""
+        for place in self._pids:
+            struct.pack_into("=I", self._code.memory, place, pid)
+        prctl(PR_SET_SECCOMP, _MODE_FILTER, self._holder.address)
+
+
 def install(program: list[Instruction]) -> None:
-    """Put a filter on this process for good; no_new_privs must be set. Filters add up."""
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    holder = _Program(len(program), ctypes.cast(buffer, ctypes.c_void_p))
-    prctl(PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(holder))
+    """Put a filter on this process for good; no_new_privs must be set."""
+    Filter(program).install()

@@ -153,6 +153,8 @@ NAMED = frozenset(
         "capset",
     }
 )
-DENIED = tuple(name for name in NUMBERS if name not in NAMED)
+ZYGOTE_ONLY = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setpriority")
+"""What a zygote needs to give a call a user id of its own and a lower priority, and a call never."""
+DENIED = tuple(name for name in NUMBERS if name not in NAMED and name not in ZYGOTE_ONLY)
 LAST_KNOWN = 451
 """Newer system calls are answered ENOSYS: what nobody has judged is not offered."""

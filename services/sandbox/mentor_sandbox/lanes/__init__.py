@@ -1,0 +1,1 @@
+"""How calls are run: registered tools in warm workers, untrusted code in a fork of its own."""

@@ -1,0 +1,119 @@
+"""The role of one whole program: ``python main.py`` with real input, arguments, exit code and traceback.
+
+Its exit code is the process's own, so every way to end a program counts as it does outside. The one frame that it
+sends tells only which exception ended it; a program that forges it deceives nobody but its caller about that name.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import linecache
+import os
+import socket
+import sys
+import threading
+import traceback
+import types
+from typing import Any
+
+from mentor_sandbox.call import message
+from mentor_sandbox.child import RESULT_FD, begun
+from mentor_sandbox.wire import Result, frame, pack_result
+
+STDIN_FD = RESULT_FD + 1
+FILE_NAME = "main.py"
+_NOTHING: Result = ("tool_error", None, "", "")
+
+
+def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any]) -> None:
+    """Be the program. Does not return."""
+    if request["stdin"]:
+        os.dup2(STDIN_FD, 0)
+        os.close(STDIN_FD)
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="surrogateescape")
+    directory = request["scratch"]
+    path = os.path.join(directory, FILE_NAME)
+    begun(channel)
+    code, result = execute(request["code"], path, directory)
+    if result is not _NOTHING:
+        with contextlib.suppress(OSError):
+            channel.sendall(frame(pack_result(request["nonce"], result)))
+    os._exit(code & 0xFF)
+
+
+def main_module(path: str, directory: str) -> dict[str, Any]:
+    """The namespace of a fresh ``__main__``, with imports from ``directory`` first."""
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=path, __builtins__=__builtins__)
+    sys.modules["__main__"] = module
+    sys.argv[:] = [path]
+    sys.path.insert(0, directory)
+    return module.__dict__
+
+
+def remember(path: str, source: str) -> None:
+    """Let tracebacks show the source, which is in no file."""
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+
+
+def execute(source: str, path: str, directory: str) -> tuple[int, Result]:
+    """Run a program to its end, threads and exit handlers included: its exit code, and what ended it."""
+    namespace = main_module(path, directory)
+    remember(path, source)
+    code, result = _guarded(lambda: exec(compile(source, path, "exec", dont_inherit=True), namespace))
+    for last in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined]
+        try:
+            last()
+        except BaseException:
+            code = code or 120
+    return code, result
+
+
+def _guarded(body: Any) -> tuple[int, Result]:
+    try:
+        body()
+    except SystemExit as end:
+        return _exit_code(end), _NOTHING
+    except KeyboardInterrupt as error:
+        report(error)
+        return 130, ("tool_error", None, "KeyboardInterrupt", "")
+    except BaseException as error:
+        report(error)
+        status = "memory" if isinstance(error, MemoryError) else "tool_error"
+        return 1, (status, None, type(error).__name__, message(error))
+    return 0, _NOTHING
+
+
+def _exit_code(end: SystemExit) -> int:
+    """As Python has it: a number, nothing for success, anything else is printed and means 1."""
+    if end.code is None:
+        return 0
+    if isinstance(end.code, int):
+        return end.code
+    with contextlib.suppress(BaseException):
+        print(end.code, file=sys.stderr)
+    return 1
+
+
+def report(error: BaseException) -> None:
+    """Show an exception as the interpreter does, without our own frames."""
+    shown = error.with_traceback(own(error))
+    try:
+        if sys.excepthook is sys.__excepthook__:
+            traceback.print_exception(shown)
+        else:
+            sys.excepthook(type(error), shown, shown.__traceback__)
+    except BaseException:
+        with contextlib.suppress(BaseException):
+            os.write(2, f"{type(error).__name__}\n".encode("ascii", "replace"))
+
+
+def own(error: BaseException) -> types.TracebackType | None:
+    """The part of a traceback that begins in the program itself."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_globals.get("__name__", "").startswith("mentor_sandbox."):
+        step = step.tb_next
+    return step

@@ -1,0 +1,95 @@
+"""Registered tools: compiled, with their validators, ids and what they may reach."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import marshal
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jsonschema_rs
+
+from mentor.errors import UserError
+from mentor.tools.spec import ToolSpec
+from mentor.tools.validation import argument_error, closed_schema
+
+_ID_DIGITS = 12
+_SCIENTIFIC = re.compile(r"^\s*(?:import|from)\s+(?:numpy|sympy|scipy|pandas|mpmath)\b", re.MULTILINE)
+_WEB = re.compile(r"^\s*(?:import|from)\s+(?:requests|urllib3)\b", re.MULTILINE)
+
+
+def kind_for(source: str) -> str:
+    """The zygote that has what the source imports. A guess by its text: a wrong one costs time, nothing else."""
+    if _SCIENTIFIC.search(source):
+        return "scientific"
+    return "web" if _WEB.search(source) else "core"
+
+
+@dataclass(frozen=True, eq=False)
+class RegisteredTool:
+    """A tool of the operator's. Its id names exactly this source and schema: another version has another id."""
+
+    spec: ToolSpec
+    id: str
+    code: bytes
+    """``marshal`` of its source's code: compiled once, here."""
+    kind: str
+    hosts: tuple[str, ...]
+    _validator: Any = field(repr=False)
+
+    def argument_error(self, arguments: dict[str, Any]) -> str | None:
+        """What is wrong with the arguments; None if they fit.
+
+        The fast validator only ever says yes: what it refuses (NaN, which its JSON lacks) the other one decides.
+        """
+        if self._validator.is_valid(arguments):
+            return None
+        return argument_error(self.spec, arguments)
+
+
+class Registry:
+    """Registered tools by name and by id.
+
+    Raises:
+        UserError: a source does not compile, a schema is invalid, or two tools share a name.
+    """
+
+    def __init__(self, specs: Iterable[ToolSpec]) -> None:
+        self.tools: dict[str, RegisteredTool] = {}
+        self._by_key: dict[str, RegisteredTool] = {}
+        for spec in specs:
+            tool = registered(spec)
+            self.tools[spec.name] = tool
+        for tool in self.tools.values():
+            self._by_key[tool.spec.name] = self._by_key[tool.id] = tool
+
+    def get(self, name_or_id: str) -> RegisteredTool | None:
+        """A tool; None if there is none of that name or id."""
+        return self._by_key.get(name_or_id)
+
+
+def registered(spec: ToolSpec) -> RegisteredTool:
+    """A tool made ready to be called.
+
+    Raises:
+        UserError: its source does not compile, or its schema is invalid.
+    """
+    source = spec.source or ""
+    try:
+        code = marshal.dumps(compile(source, f"<{spec.name}>", "exec"))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"the source of tool {spec.name} does not compile: {error}", field=spec.name) from None
+    argument_error(spec, {})
+    kind = "web" if spec.network else kind_for(source)
+    validator = jsonschema_rs.Draft202012Validator(closed_schema(spec))
+    return RegisteredTool(spec, tool_id(spec), code, kind, tuple(sorted(spec.network)), validator)
+
+
+def tool_id(spec: ToolSpec) -> str:
+    """``name-digest`` of everything that decides what a call of it does."""
+    parts = [spec.name, spec.source, spec.parameters, spec.network, spec.isolation, spec.timeout_s]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{spec.name}-{digest[:_ID_DIGITS]}"
