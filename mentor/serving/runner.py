@@ -151,7 +151,8 @@ def serve(service: Service) -> int:
     settings = service.settings
     configure_logs(service.name, settings.log_level, settings.log_format)
     configure_tracing(service.name)
-    return asyncio.run(_serve(service))
+    with asyncio.Runner(loop_factory=service.loop_factory) as runner:
+        return runner.run(_serve(service))
 
 
 async def _serve(service: Service) -> int:

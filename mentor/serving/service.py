@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,7 +58,8 @@ class Service:
     """A service before it listens.
 
     ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``.
-    ``admin_routers`` are for operators: they listen on the admin port where there is one.
+    ``admin_routers`` are for operators: they listen on the admin port where there is one. ``loop_factory`` makes the
+    event loop it runs in; None: asyncio's own.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Service:
     checks: Mapping[str, Check] = field(default_factory=dict)
     health: Callable[[], dict[str, Any]] = dict
     registry: CollectorRegistry = field(default_factory=new_registry)
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 
     def __post_init__(self) -> None:
         self.metrics = RequestMetrics(self.registry)

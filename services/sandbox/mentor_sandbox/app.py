@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uvloop
+
 from mentor.rpc.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from mentor.serving import RpcBinding, Service
 from mentor.serving.metrics import new_registry
@@ -31,4 +33,5 @@ def build(settings: SandboxSettings) -> Service:
         checks={"sandbox": sandbox.ready},
         health=sandbox.health,
         registry=registry,
+        loop_factory=uvloop.new_event_loop,
     )
