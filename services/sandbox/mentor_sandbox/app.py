@@ -13,6 +13,7 @@ from mentor_sandbox.engine import Sandbox
 from mentor_sandbox.rest import create_router
 from mentor_sandbox.rpc import FULL_NAME, SandboxServicer
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.surface import Surface
 
 
 def build(settings: SandboxSettings) -> Service:
@@ -24,14 +25,18 @@ def build(settings: SandboxSettings) -> Service:
     registry = new_registry()
     extra = load_tools(settings.tools_path) if settings.tools_path else []
     sandbox = Sandbox(settings, (*MATH_TOOLS, *extra), registry)
+    surface = Surface(sandbox, registry)
     return Service(
         name="sandbox",
         settings=settings,
-        routers=(create_router(sandbox),),
-        rpcs=(RpcBinding(add_SandboxServiceServicer_to_server, SandboxServicer(sandbox), FULL_NAME),),
-        lifespan=sandbox.lifespan,
+        routers=(create_router(sandbox), *surface.routers()),
+        rpcs=(
+            RpcBinding(add_SandboxServiceServicer_to_server, SandboxServicer(sandbox), FULL_NAME),
+            *surface.rpcs(),
+        ),
+        lifespan=surface.lifespan,
         checks={"sandbox": sandbox.ready},
-        health=sandbox.health,
+        health=surface.health,
         registry=registry,
         loop_factory=uvloop.new_event_loop,
     )

@@ -26,7 +26,7 @@ EXIT_BROKEN = 70
 _SIGKILL = 9
 RESULT_FD = 3
 _LAST_FD = 65536
-_ROLE_MODULES = ("call", "worker")
+_ROLE_MODULES = ("call", "worker", "program", "session")
 
 Role = Callable[[dict[str, Any], socket.socket, dict[str, Any]], None]
 

@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,6 +51,10 @@ class Limits:
         """The service's own limits."""
         megabytes = settings.memory_mb * MIB, settings.scratch_mb * MIB, settings.result_mb * MIB + _CHUNK
         return cls(timeout_s, *megabytes)
+
+    def with_memory(self, memory_bytes: int) -> Self:
+        """The same with another limit of memory."""
+        return replace(self, memory_bytes=memory_bytes)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Execution:
         self.started = time.monotonic()
         self.begun: float | None = None
         self.killed_for: str | None = None
+        self.descriptors: tuple[int, ...] = ()
+        """What the child gets besides its socket and its outputs: at most one."""
         self._limit_hit: tuple[Status, str, str] | None = None
         self._said = bytearray()
         self._reading = False
@@ -131,7 +137,9 @@ class Execution:
         }
         self._ours = ends.ours
         send = self._send(frame(marshal.dumps(full)))
-        self.call, self._ended = self._zygote.fork((ends.theirs.fileno(), ends.out, ends.err), self._uid)
+        self.call, self._ended = self._zygote.fork(
+            (ends.theirs.fileno(), ends.out, ends.err, *self.descriptors), self._uid
+        )
         ends.theirs.close()
         self._ticker.add(self)
         try:

@@ -144,7 +144,7 @@ def clear(root: Path) -> None:
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
-                os.unlink(entry.path)
+                Path(entry.path).unlink()
 
 
 def _mode(name: str, directory: int) -> int:

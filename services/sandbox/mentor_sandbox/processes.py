@@ -19,7 +19,7 @@ import structlog
 
 from mentor.errors import InfrastructureError
 from mentor_sandbox.settings import MIB, SandboxSettings
-from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET
+from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET, SIGNAL
 
 log = structlog.get_logger("zygote")
 _PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
@@ -175,6 +175,10 @@ class ZygoteProcess:
     def kill(self, call: int) -> None:
         """Kill a child's process group; its end is reported as always."""
         self._tell(KILL, call)
+
+    def signal(self, call: int, number: int) -> None:
+        """Send a signal to a child alone: interrupt, stop or continue a session."""
+        self._tell(SIGNAL, call, number)
 
     def lower(self, call: int, elapsed_s: float, lowered: Callable[[], None]) -> None:
         """Lower a child's priority if it has spent most of ``elapsed_s`` on the CPU; ``lowered`` is then called."""

@@ -33,9 +33,10 @@ def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any])
     if request["stdin"]:
         os.dup2(STDIN_FD, 0)
         os.close(STDIN_FD)
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="surrogateescape")
+    raw = io.BufferedReader(io.FileIO(0, closefd=False))
+    sys.stdin = vars(sys)["__stdin__"] = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape")
     directory = request["scratch"]
-    path = os.path.join(directory, FILE_NAME)
+    path = f"{directory}/{FILE_NAME}"
     begun(channel)
     code, result = execute(request["code"], path, directory)
     if result is not _NOTHING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -20,6 +21,14 @@ class Status(StrEnum):
     OUTPUT_LIMIT = "output_limit"
     KILLED = "killed"
     INFRASTRUCTURE = "infrastructure"
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9; real-time signals have no names of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 @dataclass(frozen=True, slots=True)

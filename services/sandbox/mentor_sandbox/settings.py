@@ -40,6 +40,14 @@ class SandboxSettings(ServiceSettings):
     result_mb: int = Field(default=8, ge=1)
     scratch_mb: int = Field(default=64, ge=1, description="what a call may keep in its scratch directory")
     open_files: int = Field(default=64, ge=16)
+    max_memory_mb: int = Field(default=4096, ge=16, description="most memory that a program or session may ask for")
+    max_files: int = Field(default=256, ge=0, description="files sent with, or fetched from, one request")
+    max_files_mb: int = Field(default=32, ge=1, description="their size together")
+
+    max_sessions: int = Field(default=64, ge=0, description="open ones; beyond it callers get 429")
+    session_idle_s: float = Field(default=600.0, gt=0, description="unused so long, a session expires")
+    session_lifetime_s: float = Field(default=14_400.0, gt=0, description="however it is used, a session expires")
+    interrupt_grace_s: float = Field(default=1.0, gt=0, description="between interrupting a cell and killing it")
 
     zygotes: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2), ge=1, description="per kind")
     warm: tuple[str, ...] = Field(default=("core",), description="kinds started at once: core, scientific, web")
@@ -67,6 +75,11 @@ class SandboxSettings(ServiceSettings):
         if self.search_url is not None and urlsplit(self.search_url).port is None:
             raise ValueError(f"search_url must be a URL with a port, got {self.search_url!r}")
         return self
+
+    @property
+    def max_files_bytes(self) -> int:
+        """Most that files of one request may take together."""
+        return self.max_files_mb * MIB
 
     @property
     def search_host(self) -> str | None:

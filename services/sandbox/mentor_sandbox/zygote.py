@@ -32,6 +32,7 @@ from mentor_sandbox.wire import (
     MAX_DESCRIPTORS,
     NICE,
     PACKET,
+    SIGNAL,
     pack_result,
 )
 
@@ -76,6 +77,8 @@ class Zygote:
             self.fork(call, descriptors, number)
         elif kind == KILL and call in self.pids:
             kill_group(self.pids[call])
+        elif kind == SIGNAL and call in self.pids:
+            os.kill(self.pids[call], number)
         elif kind == NICE and call in self.pids:
             self.lower(call, number, extra)
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ class Item:
     index: int
     done: Callable[[Item, CallResult | Exception], None]
     cancelled: bool = False
+    work: Callable[[Any], Awaitable[CallResult]] | None = None
+    """How it is run where it is no call but a program; it is given the place where its ``execution`` is to be put."""
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mentor_sandbox.metrics import SandboxMetrics
 from mentor_sandbox.network import Network
 from mentor_sandbox.pool import Pool
 from mentor_sandbox.registry import kind_for
-from mentor_sandbox.results import CallResult, Status
+from mentor_sandbox.results import CallResult, Status, signal_name
 from mentor_sandbox.settings import MIB, SandboxSettings
 from mentor_sandbox.ticker import Ticker
 from mentor_sandbox.wire import FRAME, unpack_result
@@ -127,6 +127,8 @@ class UntrustedLane:
         self._dispatch()
 
     async def _execute(self, item: Item, running: _Running) -> CallResult:
+        if item.work is not None:
+            return await item.work(running)
         request, hosts = self._request(item)
         kind = "web" if hosts else kind_for(request["source"])
         zygote = await self._pool.get(kind)
@@ -205,7 +207,7 @@ def _status(outcome: Outcome, nonce: int) -> tuple[Status, str | None, str, str]
     if end.signal == signal.SIGXCPU:
         return Status.TIMEOUT, None, "CpuTimeout", "the call used up its CPU time"
     if end.signal is not None:
-        name = signal.Signals(end.signal).name
+        name = signal_name(end.signal)
         return Status.KILLED, None, name, f"the process was ended by {name}"
     if end.code != 0 or not outcome.said:
         return Status.KILLED, None, "Exited", f"the process exited with code {end.code} before the call returned"

@@ -8,7 +8,6 @@ import fcntl
 import marshal
 import os
 import secrets
-import signal
 import socket
 import time
 from collections import deque
@@ -22,7 +21,7 @@ from mentor_sandbox.lanes.items import RECHECK_S, SLICE_S, Item, timed
 from mentor_sandbox.lanes.untrusted import is_json
 from mentor_sandbox.pool import Pool
 from mentor_sandbox.processes import Exit, ZygoteProcess
-from mentor_sandbox.results import CallResult, Status
+from mentor_sandbox.results import CallResult, Status, signal_name
 from mentor_sandbox.settings import MIB, SandboxSettings
 from mentor_sandbox.wire import DONE, FRAME, frame, unpack_result
 
@@ -266,7 +265,7 @@ class WorkerProcess(asyncio.Protocol):
             message = f"the call wrote more than {self._settings.scratch_mb} MiB of files"
             return self._completed(Status.OUTPUT_LIMIT, None, "ScratchLimit", message, out, err)
         if self._exit.signal is not None:
-            name = signal.Signals(self._exit.signal).name
+            name = signal_name(self._exit.signal)
             return self._completed(Status.KILLED, None, name, f"the process was ended by {name}", out, err)
         message = f"the process exited with code {self._exit.code} before the call returned"
         return self._completed(Status.KILLED, None, "Exited", message, out, err)

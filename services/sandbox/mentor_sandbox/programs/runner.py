@@ -18,7 +18,7 @@ from mentor_sandbox.execution import Execution, Limits, Outcome
 from mentor_sandbox.lanes.items import Item
 from mentor_sandbox.lanes.untrusted import answer_of
 from mentor_sandbox.registry import kind_for
-from mentor_sandbox.results import Call, CallResult, Status
+from mentor_sandbox.results import Call, CallResult, Status, signal_name
 from mentor_sandbox.settings import MIB, SandboxSettings
 
 LANE, LABEL = "untrusted", "program"
@@ -239,7 +239,7 @@ def _end(outcome: Outcome, nonce: int) -> tuple[Status, str, str, int | None]:
     if end.signal == signal.SIGXCPU:
         return Status.TIMEOUT, "CpuTimeout", "the program used up its CPU time", None
     if end.signal is not None:
-        name = signal.Signals(end.signal).name
+        name = signal_name(end.signal)
         return Status.KILLED, name, f"the program was ended by {name}", -end.signal
     if end.code == 0:
         return Status.OK, "", "", 0
