@@ -6,7 +6,6 @@ with a ``run(request, channel, config)``; they are imported in the zygote, so th
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import importlib
 import io
@@ -39,10 +38,28 @@ class Template:
         self.readable = landlock.Readable(config["readable"], config["devices"])
         self.base_memory = rlimits.base_memory()
         self.filter = seccomp.Filter(seccomp.for_call()) if config["seccomp"] else None
+        self.channel = _channel()
+        _occupy_low_descriptors()
         self.streams = (_stream(1), _stream(2))
+        rlimits.apply_common(file_bytes=config["file_bytes"])
         self.roles: dict[str, Role] = {
             name: importlib.import_module(f"mentor_sandbox.{name}").run for name in _ROLE_MODULES
         }
+
+
+def _channel() -> socket.socket:
+    """The object of a child's channel, on a placeholder: it is a socket's number that the child fills."""
+    placeholder, other = socket.socketpair()
+    with placeholder, other:
+        os.dup2(placeholder.fileno(), RESULT_FD)
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, RESULT_FD)
+
+
+def _occupy_low_descriptors() -> None:
+    """So that what a zygote receives never has a number that a child gives to something else."""
+    while (descriptor := os.open("/dev/null", os.O_RDONLY)) < landlock.FIRST_DESCRIPTOR:
+        continue
+    os.close(descriptor)
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:
@@ -65,13 +82,13 @@ def run(parent: int, descriptors: list[int], template: Template, uid: int) -> No
     os.setsid()
     os.umask(0o077)
     _place(descriptors)
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, RESULT_FD)
+    channel = template.channel
     request: dict[str, Any] = marshal.loads(read_frame(channel))
     _raise_walls(request, template, RESULT_FD + len(descriptors) - 2)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = template.streams
     if "numpy" in sys.modules:
         # Every fork starts from the same generator state; Python reseeds its own, NumPy does not.
-        sys.modules["numpy"].random.seed()
+        sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4), "little"))
     gc.enable()
     template.roles[request["role"]](request, channel, template.config)
     os._exit(0)
@@ -89,12 +106,12 @@ def read_frame(channel: socket.socket) -> bytes:
 
 
 def _place(descriptors: list[int]) -> None:
-    """The socket and what follows at fixed places, output to the server's files, input from nowhere."""
-    copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, landlock.FIRST_DESCRIPTOR) for descriptor in descriptors]
-    places = (RESULT_FD, 1, 2, *range(RESULT_FD + 1, RESULT_FD + len(descriptors)))
-    for copy, place in zip(copies, places, strict=False):
-        os.dup2(copy, place)
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    """The socket and what follows at fixed places, output to the server's files. Input is nowhere, as the zygote's."""
+    os.dup2(descriptors[0], RESULT_FD)
+    os.dup2(descriptors[1], 1)
+    os.dup2(descriptors[2], 2)
+    for place, descriptor in enumerate(descriptors[3:], RESULT_FD + 1):
+        os.dup2(descriptor, place)
 
 
 def _raise_walls(request: dict[str, Any], template: Template, first_closed: int) -> None:
@@ -105,7 +122,6 @@ def _raise_walls(request: dict[str, Any], template: Template, first_closed: int)
     rlimits.apply(
         cpu_s=request["cpu_s"],
         memory_bytes=template.base_memory + request["memory_bytes"],
-        file_bytes=config["file_bytes"],
         open_files=config["open_files"],
         processes=config["processes"] if template.filter else 0,
     )

@@ -41,7 +41,7 @@ _CORE = (
 )
 KINDS: dict[str, tuple[str, ...]] = {
     "core": _CORE,
-    "scientific": (*_CORE, "numpy", "sympy"),
+    "scientific": (*_CORE, "numpy", "numpy.random", "sympy"),
     "web": (*_CORE, "requests"),
 }
 WEB = "web"

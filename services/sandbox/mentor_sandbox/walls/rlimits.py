@@ -20,23 +20,30 @@ def base_memory() -> int:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
-def apply(*, cpu_s: float | None, memory_bytes: int, file_bytes: int, open_files: int, processes: int) -> None:
+def apply_common(*, file_bytes: int) -> None:
+    """Set, in a zygote, what all its children have in common.
+
+    Args:
+        file_bytes: largest file that can be written.
+    """
+    _set(resource.RLIMIT_FSIZE, file_bytes)
+    _set(resource.RLIMIT_CORE, 0)
+    _set(resource.RLIMIT_MEMLOCK, 0)
+
+
+def apply(*, cpu_s: float | None, memory_bytes: int, open_files: int, processes: int) -> None:
     """Set the limits of this process.
 
     Args:
         cpu_s: seconds of CPU; None leaves it (a worker runs many calls; the server keeps each one's time).
         memory_bytes: address space in total, what the warm process already has included.
-        file_bytes: largest file that can be written.
         processes: of this user id, threads included. The kernel exempts root; seccomp refuses processes to everyone.
     """
     if cpu_s is not None:
         _set(resource.RLIMIT_CPU, math.ceil(cpu_s) + SPARE_CPU_S)
     _set(resource.RLIMIT_AS, memory_bytes)
-    _set(resource.RLIMIT_FSIZE, file_bytes)
     _set(resource.RLIMIT_NOFILE, open_files)
     _set(resource.RLIMIT_NPROC, processes)
-    _set(resource.RLIMIT_CORE, 0)
-    _set(resource.RLIMIT_MEMLOCK, 0)
 
 
 def _set(kind: int, value: int) -> None:
