@@ -39,6 +39,7 @@ class SolveSpec(Frozen):
     sampling: SamplingParams = Field(default_factory=lambda: SamplingParams(temperature=0.6, max_tokens=8192, seed=0))
     limits: RolloutLimits = Field(default_factory=RolloutLimits)
     concurrency: int = Field(default=32, ge=1, le=4096)
+    gpus: int = Field(default=0, ge=0, le=64, description="devices taken by lease from those that jobs share")
     backends: ToolBackends = Field(default_factory=ToolBackends)
     max_infrastructure_share: float = Field(
         default=0.01, ge=0, le=1, description="share of trajectories that may be lost to outages before the job fails"

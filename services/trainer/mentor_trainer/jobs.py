@@ -32,7 +32,7 @@ class TrainJob:
     def validate(self, spec: TrainSpec) -> None:
         """Read model and questions before the job is accepted."""
         # A job writes to its work folder; where a run from the command line would write need not exist here.
-        check_spec(with_services(spec).model_copy(update={"output_dir": tempfile.gettempdir()}))
+        check_spec(with_services(spec).model_copy(update={"output_dir": tempfile.gettempdir()}), here=False)
 
     def run(self, spec: TrainSpec, context: JobContext) -> dict[str, Any]:
         spec = with_services(spec).model_copy(update={"output_dir": str(context.workdir)})

@@ -39,8 +39,10 @@ class Plan(Frozen):
     total_steps: int
 
 
-def check_spec(spec: TrainSpec) -> Plan:
+def check_spec(spec: TrainSpec, *, here: bool = True) -> Plan:
     """Check files, model and settings; touches no service.
+
+    ``here`` is False where another machine will train: a service that takes jobs need not have the worker's GPUs.
 
     Raises:
         UserError: naming the field and what is allowed.
@@ -57,7 +59,7 @@ def check_spec(spec: TrainSpec) -> Plan:
             allowed=f"at most {len(questions)}",
         )
     check_output(Path(spec.output_dir))
-    _check_machine(spec)
+    _check_machine(spec, here)
     # SFT keeps the last, smaller batch of an epoch, verl drops it.
     if spec.algorithm == "sft":
         per_epoch = math.ceil(len(examples(spec, load_pairs(spec), chat_format)) / spec.train_batch_size)
@@ -160,10 +162,10 @@ def _check_questions(spec: TrainSpec, questions: list[Question], chat_format: Ch
             )
 
 
-def _check_machine(spec: TrainSpec) -> None:
+def _check_machine(spec: TrainSpec, here: bool) -> None:
     if spec.algorithm == "grpo" and metadata.version("verl") != PINNED_VERL:
         raise UserError(f"verl {metadata.version('verl')} is installed", field="verl", allowed=PINNED_VERL)
-    if spec.device == "cuda" and spec.ray_address is None:
+    if here and spec.device == "cuda" and spec.ray_address is None:
         import torch
 
         if torch.cuda.device_count() < spec.n_gpus_per_node:
