@@ -4,10 +4,12 @@ import importlib.metadata as metadata
 import json
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
-def python_packages():
+def python_packages() -> Iterator[dict[str, Any]]:
     for package in metadata.distributions(path=[*sys.path, "/opt/mentor"]):
         name, version = package.metadata["Name"], package.version
         entry = {"type": "library", "name": name, "version": version, "purl": f"pkg:pypi/{name.lower()}@{version}"}
@@ -16,7 +18,7 @@ def python_packages():
         yield entry
 
 
-def debian_packages():
+def debian_packages() -> Iterator[dict[str, Any]]:
     status = Path("/var/lib/dpkg/status")
     for block in status.read_text().split("\n\n") if status.exists() else []:
         fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(" "))
