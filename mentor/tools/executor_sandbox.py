@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import grpc
 import httpx
 
 from mentor.errors import InfrastructureError
-from mentor.rpc.channels import is_http
+from mentor.rpc.channels import PerLoop, is_http
 from mentor.rpc.context import outgoing
 from mentor.rpc.endpoint import ServiceEndpoint
-from mentor.rpc.errors import from_grpc, from_http
-from mentor.rpc.retry import with_retries
+from mentor.rpc.errors import from_http
+from mentor.rpc.retry import RetryPolicy, with_retries
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceStub
 from mentor.tools.builtin import MATH_TOOLS
 from mentor.tools.executor import presentable
 from mentor.tools.render import render_error, render_value
+from mentor.tools.sandbox_stream import CallStreams
 from mentor.tools.spec import ToolSpec
 from mentor.tools.values import decode_value
 from mentor.trajectory import Frozen, Observation, ToolCall
@@ -28,6 +28,7 @@ _MARGIN_S = 35.0
 _JSON = {"content-type": "application/json"}
 _STUB: Any = SandboxServiceStub
 _REGISTERED = {spec.name: spec for spec in MATH_TOOLS}
+_STATUSES = {number: name.removeprefix("CALL_STATUS_").lower() for name, number in pb.CallStatus.items()}
 _ERROR_TYPES = {"invalid_call": "invalid_arguments"}
 
 
@@ -42,10 +43,22 @@ class SandboxResult(Frozen):
     error_message: str = ""
     duration_ms: float = 0.0
     truncated: bool = False
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    peak_memory_bytes: int = 0
 
 
 class SandboxExecutor(ServiceEndpoint):
-    """Runs calls in one sandbox; safe to share between event loops and tasks."""
+    """Runs calls in one sandbox; safe to share between event loops and tasks. Calls made together travel together."""
+
+    def __init__(self, endpoint: str, policy: RetryPolicy | None = None) -> None:
+        super().__init__(endpoint, policy)
+        self._streams: PerLoop[CallStreams] = PerLoop(lambda: CallStreams(_STUB(self._channel.get())))
+
+    async def close(self) -> None:
+        """Close what the running event loop opened."""
+        self._streams.take()
+        await super().close()
 
     async def execute(self, call: ToolCall, spec: ToolSpec) -> Observation:
         """Run a call; see ``ToolExecutor.execute``."""
@@ -75,16 +88,11 @@ class SandboxExecutor(ServiceEndpoint):
         return await with_retries(attempt, self._policy)
 
     async def _over_grpc(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
-        stub = _STUB(self._channel.get())
-        metadata = tuple(outgoing().items())
         try:
-            answer = await stub.Execute(pb.ExecuteRequest(call=_message(body)), timeout=timeout_s, metadata=metadata)
-        except grpc.aio.AioRpcError as failure:
-            error = from_grpc(failure)
-            if isinstance(error, InfrastructureError):
-                error.message = f"sandbox {self.endpoint}: {error.message}"
-            raise error from None
-        return _result(answer.result)
+            return _result(await self._streams.get().run(_message(body), timeout_s))
+        except InfrastructureError as error:
+            error.message = f"sandbox {self.endpoint}: {error.message}"
+            raise
 
     async def _over_http(self, body: dict[str, Any], timeout_s: float) -> SandboxResult:
         try:
@@ -145,7 +153,7 @@ def _message(body: dict[str, Any]) -> pb.ToolCall:
 
 def _result(message: pb.CallResult) -> SandboxResult:
     return SandboxResult(
-        status=pb.CallStatus.Name(message.status).removeprefix("CALL_STATUS_").lower(),
+        status=_STATUSES[message.status],
         value_json=message.value_json if message.HasField("value_json") else None,
         stdout=message.stdout,
         stderr=message.stderr,
@@ -153,4 +161,7 @@ def _result(message: pb.CallResult) -> SandboxResult:
         error_message=message.error_message,
         duration_ms=message.duration_ms,
         truncated=message.truncated,
+        stdout_truncated=message.stdout_truncated,
+        stderr_truncated=message.stderr_truncated,
+        peak_memory_bytes=message.peak_memory_bytes,
     )

@@ -1,9 +1,9 @@
 """Tools from a user's Python file, read without running it: signatures and docstrings become JSON Schemas.
 
 Every public top-level function is a tool; its annotations give the schema, its docstring's first paragraph the
-description. Top-level ``NETWORK = ["host:port", ...]`` and ``ISOLATION = "call"`` say the same of all tools of the file
-as ``network`` and ``isolation`` do in ``ToolSpec``. A JSON list of OpenAI tool objects beside the file (``tools.json`` for ``tools.py``) or assigned to a
-top-level name ``TOOLS`` overrides what the signatures say, and then names the tools.
+description. Top-level ``NETWORK = ["host:port", ...]`` and ``ISOLATION = "call"`` say of all tools of the file what
+``network`` and ``isolation`` do in ``ToolSpec``. A JSON list of OpenAI tool objects beside the file (``tools.json`` for
+``tools.py``) or assigned to a top-level name ``TOOLS`` overrides what the signatures say, and then names the tools.
 """
 
 from __future__ import annotations

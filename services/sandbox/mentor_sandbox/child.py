@@ -85,7 +85,8 @@ def run(parent: int, descriptors: list[int], template: Template, uid: int) -> No
     channel = template.channel
     request: dict[str, Any] = marshal.loads(read_frame(channel))
     _raise_walls(request, template, RESULT_FD + len(descriptors) - 2)
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = template.streams
+    sys.stdout, sys.stderr = template.streams
+    vars(sys)["__stdout__"], vars(sys)["__stderr__"] = template.streams
     if "numpy" in sys.modules:
         # Every fork starts from the same generator state; Python reseeds its own, NumPy does not.
         sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4), "little"))

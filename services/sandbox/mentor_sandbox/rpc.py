@@ -85,7 +85,7 @@ def _arguments(text: str) -> dict[str, Any]:
     return arguments
 
 
-_STATUSES = {status: pb.CallStatus.Value(f"CALL_STATUS_{status.name}") for status in Status}
+_STATUSES: dict[Status, Any] = {status: pb.CallStatus.Value(f"CALL_STATUS_{status.name}") for status in Status}
 
 
 def _message(result: CallResult) -> pb.CallResult:

@@ -71,7 +71,7 @@ def make(directory: Path, uid: int) -> None:
         InfrastructureError: it cannot be made.
     """
     try:
-        os.mkdir(directory, 0o700)
+        directory.mkdir(0o700)
         if uid >= 0:
             os.chown(directory, uid, uid)
     except OSError as error:

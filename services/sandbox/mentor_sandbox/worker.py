@@ -26,6 +26,7 @@ from mentor_sandbox.wire import DONE, Result, frame, pack_result
 
 TICKETS_FD = RESULT_FD + 1
 _SMALL_BITS = 4096
+_HERE = "."
 
 
 def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any]) -> None:
@@ -146,7 +147,7 @@ class _Hygiene:
         """What stays the same from call to call."""
         probe = os.dup(RESULT_FD)
         os.close(probe)
-        here = os.stat(".")
+        here = os.stat(_HERE)
         return (
             probe,
             _thread._count(),

@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from mentor_sandbox import child
@@ -173,7 +174,7 @@ def used_ms(pid: int) -> float:
 def threads(pid: int) -> list[int]:
     """A process's threads; none if it is gone."""
     try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def found() -> dict[str, str]:
 
 def _namespace(kind: str) -> str:
     try:
-        inode = os.stat(f"/proc/self/ns/{kind}").st_ino
+        inode = Path(f"/proc/self/ns/{kind}").stat().st_ino
     except OSError:
         return "unknown"
     return "off: the machine's own" if inode in _INITIAL[kind] else "on"

@@ -45,10 +45,11 @@ def _mapped(first: int, last: int, table: Path = Path("/proc/self/uid_map")) -> 
 
 def _closed_to_others(path: Path) -> Path | None:
     """The first directory on the way to ``path`` that a user without rights cannot enter; None if there is none."""
-    real = Path(os.path.realpath(path))
+    real = path.resolve()
     if not real.exists():
         return None
-    for directory in (*reversed(real.parents), *((real,) if real.is_dir() else ())):
+    directories: list[Path] = [*reversed(real.parents), *([real] if real.is_dir() else [])]
+    for directory in directories:
         if not directory.stat().st_mode & stat.S_IXOTH:
             return directory
     return None
