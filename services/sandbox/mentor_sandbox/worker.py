@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from json.encoder import encode_basestring_ascii
+from pathlib import Path
 from typing import Any
 
 from mentor_sandbox.call import apply, failure, guarded, message, new_module, success, too_large
@@ -26,7 +27,7 @@ from mentor_sandbox.wire import DONE, Result, frame, pack_result
 
 TICKETS_FD = RESULT_FD + 1
 _SMALL_BITS = 4096
-_HERE = "."
+_HERE = Path()
 
 
 def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any]) -> None:
@@ -49,7 +50,14 @@ def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any])
                 frame(DONE.pack(out, err, peak, len(reason)) + reason + pack_result(0, result)),
             )
             if reason:
+                _wait_for_the_end(channel)
                 return
+
+
+def _wait_for_the_end(channel: socket.socket) -> None:
+    """Until the server has read everything and closes: a worker that ends earlier breaks the server's next write."""
+    while channel.recv(65536):
+        continue
 
 
 def _ticket() -> bool:
@@ -147,7 +155,7 @@ class _Hygiene:
         """What stays the same from call to call."""
         probe = os.dup(RESULT_FD)
         os.close(probe)
-        here = os.stat(_HERE)
+        here = _HERE.stat()
         return (
             probe,
             _thread._count(),

@@ -99,6 +99,7 @@ class WorkerProcess(asyncio.Protocol):
             raise
         ended.add_done_callback(self._on_end)
         ours.setblocking(False)
+        self._rest = ours.dup()
         transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
         self._transport = transport
         transport.write(frame(marshal.dumps(full)))
@@ -119,8 +120,8 @@ class WorkerProcess(asyncio.Protocol):
         self.state = "retiring"
         self._reason = self._reason or reason
         self._take_back()
-        if not self.assigned:
-            self._transport.close()
+        if not self.assigned and not self._transport.is_closing():
+            self._transport.write_eof()
 
     def kill(self, cause: str) -> None:
         """End it now."""
@@ -227,7 +228,10 @@ class WorkerProcess(asyncio.Protocol):
             self._owner.returned(items[::-1])
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Nothing more will be said."""
+        """Nothing more will be said. A write that failed closes the transport with results still unread."""
+        with self._rest, contextlib.suppress(OSError):
+            while data := self._rest.recv(65536):
+                self.data_received(data)
         self._closed = True
         self._finish()
 
