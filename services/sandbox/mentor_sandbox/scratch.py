@@ -6,16 +6,22 @@ They lie in one root per server. Its lock tells a running server's root from one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
+import itertools
 import os
-import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from mentor.errors import InfrastructureError, UserError
 
 MAX_ENTRIES = 10_000
+MAX_PATH = 3000
+_MOST_TRIES = 2
+_MOVED = "moved-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PREFIX = "mentor-sandbox-"
 _LOCK = "lock"
 
@@ -89,24 +95,87 @@ async def remove(directory: Path) -> None:
 
 
 def _remove_tree(directory: Path) -> None:
-    """A call may have locked its own directories; links are not followed, they may point anywhere."""
-    for path, directories, _ in os.walk(directory):
-        for inner in (Path(path, name) for name in directories):
-            if not inner.is_symlink():
-                inner.chmod(stat.S_IRWXU)
-    shutil.rmtree(directory, ignore_errors=True)
+    """A call may have locked its own directories, nested them beyond every path length, and filled them with links.
+
+    So nothing is followed, and nothing is entered deeper than one level: what lies below is moved up first.
+    """
+    try:
+        top = os.open(directory, _DIRECTORY)
+    except OSError:
+        return
+    try:
+        numbers = itertools.count()
+        stuck = 0
+        while (names := _names(top)) and stuck < _MOST_TRIES:
+            for name in names:
+                _remove_entry(top, name, numbers)
+            stuck = stuck + 1 if set(_names(top)) == set(names) else 0
+    finally:
+        os.close(top)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+def _names(directory: int) -> list[str]:
+    with os.scandir(directory) as found:
+        return [entry.name for entry in found]
+
+
+def _remove_entry(top: int, name: str, numbers: Iterator[int]) -> None:
+    """Remove one entry of ``top``; the directories in it move up into ``top``."""
+    try:
+        os.unlink(name, dir_fd=top)
+        return
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):
+        os.chmod(name, stat.S_IRWXU, dir_fd=top)
+        inner = os.open(name, _DIRECTORY, dir_fd=top)
+        try:
+            for child in _names(inner):
+                _remove_or_move(inner, child, top, f"{_MOVED}{next(numbers)}")
+        finally:
+            os.close(inner)
+        os.rmdir(name, dir_fd=top)
+
+
+def _remove_or_move(inner: int, child: str, top: int, name: str) -> None:
+    try:
+        os.unlink(child, dir_fd=inner)
+    except OSError:
+        os.chmod(child, stat.S_IRWXU, dir_fd=inner)
+        os.rename(child, name, src_dir_fd=inner, dst_dir_fd=top)
 
 
 def exceeds(directory: Path, limit: int) -> bool:
-    """Whether the files in it take more than ``limit`` bytes, or are too many to count."""
+    """Whether the files in it take more than ``limit`` bytes, or are too many or too deep to count."""
     size = entries = 0
-    for path, directories, files in os.walk(directory):
-        entries += len(directories) + len(files)
-        for name in files:
-            try:
-                size += Path(path, name).lstat().st_blocks * 512
-            except OSError:
-                continue
-        if size > limit or entries > MAX_ENTRIES:
+    left = [str(directory)]
+    while left:
+        path = left.pop()
+        if len(path) > MAX_PATH:
             return True
+        for entry in _entries(path):
+            entries += 1
+            if entry.is_dir(follow_symlinks=False):
+                left.append(entry.path)
+            else:
+                with contextlib.suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+            if size > limit or entries > MAX_ENTRIES:
+                return True
     return False
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    """What lies in a directory, at most one more than may; a locked one is unlocked; none if it is gone."""
+    for _ in range(2):
+        try:
+            with os.scandir(path) as found:
+                return list(itertools.islice(found, MAX_ENTRIES + 1))
+        except PermissionError:
+            with contextlib.suppress(OSError):
+                Path(path).chmod(stat.S_IRWXU)
+        except OSError:
+            break
+    return []

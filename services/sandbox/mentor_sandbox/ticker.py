@@ -6,6 +6,9 @@ import asyncio
 import time
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger("ticker")
 PERIOD_S = 0.01
 
 
@@ -38,6 +41,10 @@ class Ticker:
         self._timer = None
         now = time.monotonic()
         for member in list(self._members):
-            member.tick(now)
+            try:
+                member.tick(now)
+            except Exception:
+                # A boundary: one call's oddity must not stop the clock of all others.
+                log.exception("a tick failed", member=type(member).__name__)
         if self._members and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PERIOD_S, self._tick)
