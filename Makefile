@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock up down status bench clean
+.PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -43,7 +44,7 @@ lint: setup  ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 types: setup  ## mypy, strict
-	$(BIN)/mypy mentor $(foreach s,$(SERVICES),services/$(s)/mentor_$(s))
+	$(BIN)/mypy mentor deploy/dashboards deploy/manifests.py $(foreach s,$(SERVICES),services/$(s)/mentor_$(s))
 
 imports: setup  ## who may import whom
 	$(BIN)/lint-imports
@@ -57,17 +58,42 @@ proto-check: setup  ## buf lint, and the stubs match the protos
 lock: setup  ## pin every environment again
 	scripts/lock.sh
 
-up: setup  ## the five services, workers and Redis as local processes
-	$(BIN)/mentor up
+# --- containers. Local processes without Docker: mentor up, mentor status, mentor down.
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
-down:  ## stop them
-	$(BIN)/mentor down
+up:  ## the whole stack in containers (Compose), on the CPU
+	test -e .env || cp .env.example .env
+	deploy/secrets.sh
+	$(COMPOSE) up --build --detach
+	@echo "Grafana http://127.0.0.1:3000  Prometheus http://127.0.0.1:9090  key: secrets/api_key"
 
-status:  ## how they are
-	$(BIN)/mentor status
+smoke: setup  ## a small distillation through a stack that is up
+	MENTOR_API_KEY_FILE=secrets/api_key $(BIN)/mentor distill examples/distill/compose.yaml
+
+down:  ## stop the containers; volumes stay (down --volumes removes them)
+	$(COMPOSE) down
+
+images:  ## the five CPU images (deploy/images/build.sh has more: --target gpu, --sbom, --push)
+	deploy/images/build.sh
+
+compose-smoke: setup  ## build, bring up, prove and take down everything; needs Docker, or root to start one
+	$(BIN)/python -m pytest tests/smoke --timeout 1800
+
+deploy-check: setup gpu-locks proto-check  ## images, Compose, Kubernetes, rules, dashboards: lint, schemas, policies, alert tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/deploy
+
+gpu-locks: setup  ## every GPU lock resolves for the Python of its base
+	scripts/gpu-locks.sh
+
+dashboards: setup  ## write Grafana's dashboards from their code
+	$(BIN)/python -m deploy.dashboards
+
+manifests: setup dashboards  ## write what Kubernetes shares with Compose
+	$(BIN)/python -m deploy.manifests
 
 bench: setup  ## throughput of the services on this machine
 	$(BIN)/python -m benchmarks
 
-clean: down  ## forget local data and reports
+clean:  ## forget local data and reports
+	-$(BIN)/mentor down
 	rm -rf .mentor runs

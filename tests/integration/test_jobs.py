@@ -13,20 +13,24 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from mentor.errors import ConflictError, NotFoundError, UserError
+from mentor.jobs.counters import CounterCollector, Counters
 from mentor.jobs.embedded_redis import redis_url, start_redis
 from mentor.jobs.gpus import GpuLeases
 from mentor.jobs.manager import JobManager
-from mentor.jobs.model import Job, JobState
+from mentor.jobs.model import SCHEMA_VERSION, Job, JobState
 from mentor.jobs.processes import ATTEMPT_VARIABLE, marked
 from mentor.jobs.reaper import Reaper
 from mentor.jobs.references import resolve
 from mentor.jobs.service import build_manager
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
+from mentor.jobs.supervisor import Supervisor
 from mentor.jobs.uploads import Uploads
-from tests.support.toy_job import ToyJob, steps_in
+from mentor.rpc.context import new_traceparent, trace_id_of, traceparent
+from tests.support.toy_job import ToyEvaluator, ToyJob, ToyTeacher, ToyTrainer, steps_in
 from tests.support.waiting import eventually
 
 Worker = Callable[[str], subprocess.Popen[bytes]]
@@ -326,6 +330,40 @@ def test_an_upload_has_a_plain_name(stack: Stack, tmp_path: Path, name: str) -> 
         Uploads(stack.manager.files).add(file, name)
 
 
+def test_what_jobs_count_outlives_them_and_is_exported_by_any_service(stack: Stack) -> None:
+    Counters(stack.manager.store, "toy").add("mentor_tool_calls", {"tool": "add", "outcome": "ok"}, 3)
+    Counters(stack.manager.store, "other").add("mentor_tool_calls", {"tool": "add", "outcome": "ok"})
+    registry = CollectorRegistry()
+    registry.register(CounterCollector(stack.manager.store, ["toy"]))
+    text = generate_latest(registry).decode()
+    assert 'mentor_tool_calls_total{kind="toy",outcome="ok",tool="add"} 3.0' in text
+    assert "other" not in text
+    with pytest.raises(KeyError):
+        Counters(stack.manager.store, "toy").add("mentor_unheard_of", {})
+
+
+def test_a_worker_leaves_jobs_of_a_later_schema_to_newer_workers(stack: Stack) -> None:
+    job = stack.submit(steps=1)
+    stack.manager.store.redis.hset(f"mentor:job:{job.id}", "schema_version", SCHEMA_VERSION + 1)
+    supervisor = Supervisor(stack.settings, {"toy": "tests.support.toy_job:ToyJob"})
+    assert supervisor.run(job.id) == "skipped"
+    assert stack.manager.get(job.id).state is JobState.QUEUED
+
+
+def test_a_jobs_calls_carry_the_trace_of_who_submitted_it(stack: Stack) -> None:
+    trace = new_traceparent()
+    token = traceparent.set(trace)
+    try:
+        job = stack.submit(steps=1, span=str(stack.folder / "span"))
+    finally:
+        traceparent.reset(token)
+    stack.worker()
+    stack.finished(job)
+    assert (stack.folder / "span").read_text().splitlines()[-1].startswith("end toy")
+    assert trace_id_of(stack.manager.get(job.id).traceparent or "") == trace_id_of(trace)
+    assert (stack.folder / "span.trace").read_text() == trace_id_of(trace)
+
+
 def test_an_archive_that_points_outside_itself_is_refused(stack: Stack, tmp_path: Path) -> None:
     archive = tmp_path / "body"
     with tarfile.open(archive, "w") as tar:
@@ -335,3 +373,41 @@ def test_an_archive_that_points_outside_itself_is_refused(stack: Stack, tmp_path
     with pytest.raises(UserError, match="tar archive"):
         Uploads(stack.manager.files).add(archive, "model", folder=True)
     assert not (tmp_path.parent / "outside").exists()
+
+
+def test_three_services_on_one_gpu_take_turns(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("gpu")
+    redis = start_redis(folder / "redis")
+    settings = JobSettings(
+        redis_url=redis_url(folder / "redis"), store=str(folder / "store"), lease_s=3, reap_interval_s=0.5, republish_s=2,
+        gpus=1,
+    )  # fmt: skip
+    span = folder / "span"
+    names = {f"MENTOR_JOBS_{k.upper()}": str(v) for k, v in settings.model_dump(exclude_none=True).items()}
+    handlers = [ToyTeacher(), ToyTrainer(), ToyEvaluator()]
+    manager = build_manager(handlers, settings)
+    workers = []
+    try:
+        for handler in handlers:
+            command = [sys.executable, "-m", "mentor.jobs.worker", "--name", handler.kind]
+            command += ["--handler", f"tests.support.toy_job:{type(handler).__name__}"]
+            log = (folder / f"{handler.kind}.log").open("wb")
+            workers.append(subprocess.Popen(command, env=os.environ | names, stdout=log, stderr=subprocess.STDOUT))
+        spec = {"steps": 20, "seconds": 0.05, "gpus": 1, "span": str(span)}
+        jobs = [manager.submit(handler.kind, spec)[0] for handler in handlers]
+
+        def all_done() -> bool:
+            return all(manager.get(job.id).state.final for job in jobs)
+
+        eventually(all_done, 120, what="three jobs on one device")
+        assert [manager.get(job.id).state for job in jobs] == [JobState.SUCCEEDED] * 3
+        lines = [line.split() for line in span.read_text().splitlines()]
+        assert [word for word, _, _ in lines] == ["begin", "end"] * 3, lines
+        assert all(lines[n][1] == lines[n + 1][1] for n in (0, 2, 4)), lines
+        assert {device for _, _, device in lines} == {"0"}
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        redis.terminate()
+        redis.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mentor.errors import InfrastructureError, UserError
 from mentor.jobs.handler import JobContext, Stopped
+from mentor.rpc.context import TRACE_HEADER, outgoing, trace_id_of
 
 
 class ToySpec(BaseModel):
@@ -25,6 +27,9 @@ class ToySpec(BaseModel):
     daemons: bool = False
     fail: str = ""
     refuse: bool = False
+    gpus: int = 0
+    span: str = ""
+    """A file that gets a line when the job begins to work, with its devices, and one when it ends."""
 
 
 class ToyJob:
@@ -44,6 +49,7 @@ class ToyJob:
             raise InfrastructureError("the sandbox is gone")
         if spec.daemons:
             leave_daemons()
+        note(spec.span, f"begin {self.kind} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         counter = context.workdir / "count"
         done = int(counter.read_text()) if counter.exists() else 0
         while done < spec.steps:
@@ -56,11 +62,32 @@ class ToyJob:
                 with open(spec.trail, "a") as trail:
                     trail.write(f"{context.attempt} {done}\n")
             context.progress(done / spec.steps, f"step {done}", done=done)
+        if spec.span:
+            Path(f"{spec.span}.trace").write_text(trace_id_of(outgoing().get(TRACE_HEADER, "")))
+        note(spec.span, f"end {self.kind} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         print("counted", done, flush=True)
         result = context.workdir / "result.txt"
         result.write_text(f"{done}\n")
         context.commit("result.txt", result)
         return {"count": done, "attempt": context.attempt}
+
+
+class ToyTeacher(ToyJob):
+    kind: ClassVar[str] = "toyteacher"
+
+
+class ToyTrainer(ToyJob):
+    kind: ClassVar[str] = "toytrainer"
+
+
+class ToyEvaluator(ToyJob):
+    kind: ClassVar[str] = "toyevaluator"
+
+
+def note(file: str, line: str) -> None:
+    if file:
+        with open(file, "a") as trail:
+            trail.write(f"{line}\n")
 
 
 def leave_daemons() -> None:
