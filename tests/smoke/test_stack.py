@@ -19,6 +19,7 @@ import pytest
 
 from mentor.jobs.client import JobClient
 from tests.deploy.test_observability import panel_queries
+from tests.docs.blocks import Block, blocks
 from tests.smoke.docker import PROJECT, ROOT, SERVICES, Docker, Stack
 from tests.support.waiting import eventually
 
@@ -123,6 +124,16 @@ def test_every_panel_shows_data_of_the_live_prometheus(stack: Stack) -> None:
             if a["state"] == "firing"
         ]
         assert firing == []
+
+
+@pytest.mark.parametrize("block", [block for block in blocks() if block.where == "stack"], ids=str)
+def test_the_documentations_blocks_run_on_the_stack(stack: Stack, block: Block) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", block.text.replace("curl -s", "curl --fail --noproxy '*' -s")]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 def retriever_and_grpc(stack: Stack) -> None:
