@@ -17,7 +17,11 @@ def render_value(value: Any) -> str:
     """Text of a result. What JSON cannot hold is shown as ``str`` shows it."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except TypeError:
+        # Keys that JSON has no form for (tuples, say).
+        return str(value)
 
 
 def render_passages(passages: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ that writes to the result's socket spoils its own call and no other's. Standard 
 
 from __future__ import annotations
 
+import errno
 import inspect
 import marshal
 import socket
@@ -18,6 +19,8 @@ from mentor_sandbox.codec import encode
 from mentor_sandbox.wire import RESULT_OVERHEAD, Result, frame, pack_result
 
 _MAX_MESSAGE = 2000
+_reserve = [bytearray(4 << 20)]
+"""Address space (no memory: it is never touched) that is given back to report that there is none left."""
 MODULE_NAME = "__sandbox__"
 
 
@@ -35,19 +38,32 @@ def guarded(perform: Any) -> Result:
     """The result of ``perform``, whatever it raises."""
     try:
         result: Result = perform()
-    except MemoryError:
-        return failure("memory", "MemoryError", "the memory limit was reached")
     except BaseException as error:
-        return failure("tool_error", type(error).__name__, message(error))
+        return raised(error)
     finally:
         _flush()
     return result
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the memory limit made it; room to say so is then given back."""
+    found = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if found:
+        _reserve.clear()
+    return found
+
+
+def raised(error: BaseException) -> Result:
+    """The result of a call that raised."""
+    if out_of_memory(error):
+        return failure("memory", "MemoryError", "the memory limit was reached")
+    return failure("tool_error", type(error).__name__, message(error))
+
+
 def _perform(request: dict[str, Any]) -> Result:
     namespace = new_module(MODULE_NAME)
     code = request["code"]
-    exec(marshal.loads(code) if code else compile(request["source"], "<tools>", "exec"), namespace)
+    exec(marshal.loads(code) if code else compile(request["source"], "<tools>", "exec", dont_inherit=True), namespace)
     if request["expression"] is not None:
         return _evaluate(request["expression"], namespace)
     return apply(namespace.get(request["function"]), request["function"], request["arguments"])
@@ -62,7 +78,7 @@ def new_module(name: str) -> dict[str, Any]:
 
 def _evaluate(expression: str, namespace: dict[str, Any]) -> Result:
     try:
-        code = compile(expression.strip(), "<call>", "eval")
+        code = compile(expression.strip(), "<call>", "eval", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError) as error:
         return failure("invalid_call", type(error).__name__, message(error))
     return success(eval(code, namespace))
@@ -113,7 +129,7 @@ def message(error: BaseException) -> str:
     """An exception's text, even of one that cannot be shown."""
     try:
         text = str(error)
-    except Exception:
+    except BaseException:
         text = "(its message could not be read)"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")[:_MAX_MESSAGE]
 

@@ -19,7 +19,7 @@ import traceback
 import types
 from typing import Any
 
-from mentor_sandbox.call import message
+from mentor_sandbox.call import raised
 from mentor_sandbox.child import RESULT_FD, begun
 from mentor_sandbox.wire import Result, frame, pack_result
 
@@ -82,9 +82,9 @@ def _guarded(body: Any) -> tuple[int, Result]:
         report(error)
         return 130, ("tool_error", None, "KeyboardInterrupt", "")
     except BaseException as error:
+        result = raised(error)
         report(error)
-        status = "memory" if isinstance(error, MemoryError) else "tool_error"
-        return 1, (status, None, type(error).__name__, message(error))
+        return 1, result
     return 0, _NOTHING
 
 

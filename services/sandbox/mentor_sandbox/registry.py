@@ -79,7 +79,7 @@ def registered(spec: ToolSpec) -> RegisteredTool:
     """
     source = spec.source or ""
     try:
-        code = marshal.dumps(compile(source, f"<{spec.name}>", "exec"))
+        code = marshal.dumps(compile(source, f"<{spec.name}>", "exec", dont_inherit=True))
     except (SyntaxError, ValueError) as error:
         raise UserError(f"the source of tool {spec.name} does not compile: {error}", field=spec.name) from None
     argument_error(spec, {})

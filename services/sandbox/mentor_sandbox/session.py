@@ -17,7 +17,7 @@ import sys
 import traceback
 from typing import Any
 
-from mentor_sandbox.call import message
+from mentor_sandbox.call import raised
 from mentor_sandbox.child import begun, read_frame
 from mentor_sandbox.codec import encode
 from mentor_sandbox.program import FILE_NAME, main_module, own
@@ -62,10 +62,9 @@ def _cell(source: str, name: str, namespace: dict[str, Any]) -> Result:
         value = _evaluate(source, name, namespace)
         text = "" if value is _NO_VALUE or value is None else repr(value)[:_MAX_TEXT]
         plain = None if value is _NO_VALUE else encode(value)
-    except MemoryError:
-        return _failure("memory", "MemoryError", "the memory limit was reached")
     except BaseException as error:
-        return _failure("tool_error", type(error).__name__, message(error), _shown(error))
+        status, _, kind, text = raised(error)
+        return _failure(status, kind, text, _shown(error))
     return "ok", plain if plain is not None else "", "" if plain is not None else "none", _note(text=text)
 
 

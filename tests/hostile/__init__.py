@@ -1,0 +1,1 @@
+"""Hostile programs, and the services that they are run against."""
