@@ -1,6 +1,6 @@
 """Shell blocks of the documentation.
 
-A fence's second word says where a block runs: none here, in a test of its own; ``stack`` on a Compose stack that is up; ``norun``
+A fence's second word says where it runs: none here, in a test of its own; ``stack`` on a Compose stack that is up; ``norun``
 nowhere by machine (it needs a cluster, a GPU, or is the gate itself).
 """
 
