@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from mentor.rpc.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 from mentor.serving import RpcBinding, Service
@@ -23,8 +24,7 @@ def build(settings: SandboxSettings) -> Service:
         UserError: ``tools_path`` cannot be used.
     """
     registry = new_registry()
-    extra = load_tools(settings.tools_path) if settings.tools_path else []
-    sandbox = Sandbox(settings, (*MATH_TOOLS, *extra), registry)
+    sandbox = sandbox_of(settings, registry)
     surface = Surface(sandbox, registry)
     return Service(
         name="sandbox",
@@ -40,3 +40,13 @@ def build(settings: SandboxSettings) -> Service:
         registry=registry,
         loop_factory=uvloop.new_event_loop,
     )
+
+
+def sandbox_of(settings: SandboxSettings, registry: CollectorRegistry) -> Sandbox:
+    """The sandbox with the built-in tools and the operator's.
+
+    Raises:
+        UserError: ``tools_path`` cannot be used.
+    """
+    extra = load_tools(settings.tools_path) if settings.tools_path else []
+    return Sandbox(settings, (*MATH_TOOLS, *extra), registry)

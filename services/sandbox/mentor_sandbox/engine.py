@@ -17,6 +17,7 @@ from mentor.tools.spec import ToolSpec
 from mentor_sandbox.lanes.items import Item
 from mentor_sandbox.lanes.registered import RegisteredLane
 from mentor_sandbox.lanes.untrusted import UntrustedLane
+from mentor_sandbox.mcp.lane import McpLane
 from mentor_sandbox.metrics import SandboxMetrics
 from mentor_sandbox.network import Network
 from mentor_sandbox.pool import Pool
@@ -53,7 +54,8 @@ class Sandbox:
         shared = settings, self.pool, self.network, self.ticker, self.metrics
         self.untrusted = UntrustedLane(*shared)
         self.registered = RegisteredLane(*shared, registered if settings.lane in (None, "registered") else [])
-        self._lanes = (self.registered, self.untrusted)
+        self.remote = McpLane(settings, self.tools)
+        self._lanes = (self.registered, self.untrusted, self.remote)
         self._add_gauges()
 
     @asynccontextmanager
@@ -64,8 +66,10 @@ class Sandbox:
             await self.network.start()
             await self.pool.start()
             await self.registered.start()
+            await self.remote.start()
             yield
         finally:
+            await self.remote.stop()
             await self.untrusted.close()
             await self.registered.close()
             self.pool.stop()
@@ -173,8 +177,10 @@ class Sandbox:
                 items.append(item)
             else:
                 refused.append((item, wrong))
-        warm = [item for item in items if item.tool is not None and item.tool.spec.isolation == "worker"]
-        cold = [item for item in items if item.tool is None or item.tool.spec.isolation == "call"]
+        remote = [item for item in items if _backend(item) == "mcp"]
+        warm = [item for item in items if _backend(item) == "worker"]
+        cold = [item for item in items if _backend(item) == "call"]
+        self.remote.admit(remote)
         self.admit(len(warm), len(cold))
         for item, result in refused:
             item.done(item, result)
@@ -182,6 +188,8 @@ class Sandbox:
             self.registered.submit(warm)
         if cold:
             self.untrusted.submit(cold)
+        if remote:
+            self.remote.submit(remote)
         return items
 
     def admit(self, warm: int, cold: int) -> None:
@@ -214,6 +222,7 @@ class Sandbox:
         for item in items:
             item.cancelled = True
             self.untrusted.cancel(item)
+            self.remote.cancel(item)
 
     def _refusal(self, call: Call) -> CallResult | None:
         """The result of a registered call that is not worth a process."""
@@ -233,10 +242,11 @@ class Sandbox:
             return
         call = item.call
         label = call.label if call.tool is None else item.tool.spec.name if item.tool else "unknown"
+        lane = "mcp" if _backend(item) == "mcp" else call.lane
         if isinstance(answer, CallResult):
-            self.metrics.count(call.lane, label, answer.status, time.monotonic() - item.admitted)
+            self.metrics.count(lane, label, answer.status, time.monotonic() - item.admitted)
         elif isinstance(answer, InfrastructureError):
-            self.metrics.count(call.lane, label, Status.INFRASTRUCTURE, None)
+            self.metrics.count(lane, label, Status.INFRASTRUCTURE, None)
 
     def _timeout(self, call: Call, default: float) -> float:
         timeout_s = call.timeout_s or default
@@ -294,7 +304,15 @@ class Sandbox:
             "zygotes": zygotes,
             "workers": workers,
             "queue": self.waiting,
+            "mcp_servers": self.remote.states(),
         }
+
+
+def _backend(item: Item) -> str:
+    """Where it runs: ``worker``, ``call`` (a fork) or ``mcp``."""
+    if item.tool is None:
+        return "call"
+    return "mcp" if item.tool.spec.backend == "mcp" else item.tool.spec.isolation
 
 
 def settled(answer: CallResult | Exception) -> CallResult:

@@ -66,6 +66,23 @@ class Registry:
         for tool in self.tools.values():
             self._by_key[tool.spec.name] = self._by_key[tool.id] = tool
 
+    def add(self, spec: ToolSpec) -> None:
+        """Register one more tool, as MCP servers tell of theirs.
+
+        Raises:
+            UserError: its schema is invalid, or there is another of its name.
+        """
+        if spec.name in self.tools:
+            raise UserError(f"there is a tool {spec.name} already", field=spec.name)
+        tool = registered(spec)
+        self.tools[spec.name] = self._by_key[spec.name] = self._by_key[tool.id] = tool
+
+    def remove(self, name: str) -> None:
+        """Forget a tool."""
+        tool = self.tools.pop(name)
+        for key in (name, tool.id):
+            self._by_key.pop(key, None)
+
     def get(self, name_or_id: str) -> RegisteredTool | None:
         """A tool; None if there is none of that name or id."""
         return self._by_key.get(name_or_id)
@@ -84,7 +101,10 @@ def registered(spec: ToolSpec) -> RegisteredTool:
         raise UserError(f"the source of tool {spec.name} does not compile: {error}", field=spec.name) from None
     argument_error(spec, {})
     kind = "web" if spec.network else kind_for(source)
-    validator = jsonschema_rs.Draft202012Validator(closed_schema(spec))
+    try:
+        validator = jsonschema_rs.Draft202012Validator(closed_schema(spec))
+    except jsonschema_rs.ValidationError as error:
+        raise UserError(f"the schema of tool {spec.name} is invalid: {error.message}", field=spec.name) from None
     return RegisteredTool(spec, tool_id(spec), code, kind, tuple(sorted(spec.network)), validator)
 
 

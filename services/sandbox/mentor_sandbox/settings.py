@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from mentor.serving import ServiceSettings
+from mentor_sandbox.mcp.settings import McpServer
 
 MIB = 1024 * 1024
 
@@ -43,6 +44,8 @@ class SandboxSettings(ServiceSettings):
     max_memory_mb: int = Field(default=4096, ge=16, description="most memory that a program or session may ask for")
     max_files: int = Field(default=256, ge=0, description="files sent with, or fetched from, one request")
     max_files_mb: int = Field(default=32, ge=1, description="their size together")
+
+    mcp_servers: dict[str, McpServer] = Field(default_factory=dict, description="whose tools are registered, by prefix")
 
     max_sessions: int = Field(default=64, ge=0, description="open ones; beyond it callers get 429")
     session_idle_s: float = Field(default=600.0, gt=0, description="unused so long, a session expires")

@@ -1,4 +1,4 @@
-"""What the sandbox offers beyond single calls: programs, sessions. One object each, behind both transports."""
+"""What the sandbox offers beyond single calls: programs, sessions, an MCP endpoint. One object each, behind both transports."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mentor.rpc.v1.programs_pb2_grpc import add_ProgramServiceServicer_to_server
 from mentor.rpc.v1.sessions_pb2_grpc import add_SessionServiceServicer_to_server
 from mentor.serving import RpcBinding
 from mentor_sandbox.engine import Sandbox
+from mentor_sandbox.mcp.server import McpEndpoint
 from mentor_sandbox.programs import fusion
 from mentor_sandbox.programs import rest as programs_rest
 from mentor_sandbox.programs import rpc as programs_rpc
@@ -31,6 +32,7 @@ class Surface:
         self._settings = sandbox.settings
         self.programs = Programs(sandbox)
         self.sessions = Sessions(sandbox, registry)
+        self.mcp = McpEndpoint(sandbox)
 
     def routers(self) -> tuple[APIRouter, ...]:
         """REST."""
@@ -39,6 +41,7 @@ class Surface:
             programs_rest.create_router(self.programs),
             sessions_rest.create_router(self.sessions, self._settings.max_sessions),
             jupyter.create_router(self.sessions, self._settings),
+            self.mcp.router(),
         )
 
     def rpcs(self) -> tuple[RpcBinding, ...]:
@@ -53,7 +56,7 @@ class Surface:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """The sandbox, and the sessions in it."""
-        async with self._sandbox.lifespan(), self.sessions.lifespan():
+        async with self._sandbox.lifespan(), self.sessions.lifespan(), self.mcp.lifespan():
             yield
 
     def health(self) -> dict[str, Any]:
