@@ -107,6 +107,18 @@ def test_the_published_search_runs_unmodified_through_the_proxy(sandbox: Service
     assert "proxy-authorization" not in {name.lower() for name in headers}
 
 
+def test_our_own_retriever_gets_the_key_which_the_tool_never_sees(retriever: Server) -> None:
+    flags = ("--set", f"search_url=http://{retriever.host}")
+    with running_process("mentor_sandbox", *flags, env={"MENTOR_API_KEY": "s3cret-key-of-ours"}) as service:
+        env = PUBLISHED + "\nimport os\ndef environment():\n    return repr(dict(os.environ))\n"
+        headers = {"authorization": "Bearer s3cret-key-of-ours"}
+        for call in ("wikipedia_search('Ada', top_n=1)", "environment()"):
+            answer = service.post("/execute", {"env": env, "call": call, "timeout": 30}, headers=headers).json()
+            assert answer["error"] is None
+            assert "s3cret" not in str(answer["result"])
+    assert retriever.seen[-1][1]["Authorization"] == "Bearer s3cret-key-of-ours"
+
+
 def test_a_registered_tool_reaches_the_hosts_of_its_list_from_a_warm_worker(sandbox: ServiceProcess) -> None:
     for query in ("one", "two"):
         result = sandbox.post("/v1/execute", {"tool": "search", "arguments": {"query": query}}).json()

@@ -41,7 +41,7 @@ class Network:
         for host in sorted({host for hosts in wanted for host in hosts}):
             if not _HOST.fullmatch(host):
                 raise UserError(f"a host that tools may reach is written host:port, got {host!r}", field="network")
-        self._proxies = {hosts: Proxy(hosts) for hosts in wanted}
+        self._proxies = {hosts: Proxy(hosts, ours=settings.search_host) for hosts in wanted}
 
     @property
     def state(self) -> str:

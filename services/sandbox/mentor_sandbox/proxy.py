@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from mentor.rpc.credentials import API_KEY_VARIABLE, secret
+
 log = structlog.get_logger("proxy")
 _MAX_HEAD = 65536
 _CHUNK = 65536
@@ -29,10 +31,15 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Proxy:
-    """One allow-list with a port and a password of its own."""
+    """One allow-list with a port and a password of its own.
 
-    def __init__(self, allowed: Collection[str]) -> None:
+    ``ours`` names a host that is a service of this system: requests to it carry this deployment's API key, which the proxy adds
+    and no tool ever sees.
+    """
+
+    def __init__(self, allowed: Collection[str], ours: str | None = None) -> None:
         self.allowed = frozenset(host.lower() for host in allowed)
+        self._ours = ours.lower() if ours else None
         self._password = secrets.token_urlsafe(16)
         expected = base64.b64encode(f"sandbox:{self._password}".encode()).decode("ascii")
         self._expected = f"Basic {expected}"
@@ -97,7 +104,8 @@ class Proxy:
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
-            theirs[1].write(_forwarded(method, target, fields))
+            key = secret(API_KEY_VARIABLE) if f"{host}:{port}" == self._ours else None
+            theirs[1].write(_forwarded(method, target, fields, key))
         await _relay((reader, writer), theirs)
 
 
@@ -114,11 +122,14 @@ def _destination(method: str, target: str) -> tuple[str, int]:
     return (f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname), port
 
 
-def _forwarded(method: str, target: str, fields: list[str]) -> bytes:
-    """The request as the origin expects it: its path alone, and one request per connection."""
+def _forwarded(method: str, target: str, fields: list[str], key: str | None) -> bytes:
+    """The request as the origin expects it: its path alone, one request per connection, and the key where there is one."""
     parts = urlsplit(target)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    kept = [field for field in fields if field.partition(":")[0].strip().lower() not in _HOP_BY_HOP]
+    dropped = _HOP_BY_HOP | ({"authorization"} if key else set())
+    kept = [field for field in fields if field.partition(":")[0].strip().lower() not in dropped]
+    if key:
+        kept.append(f"Authorization: Bearer {key}")
     return "\r\n".join([f"{method} {path} HTTP/1.1", *kept, "Connection: close", "", ""]).encode("latin-1")
 
 
