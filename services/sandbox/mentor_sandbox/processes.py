@@ -27,7 +27,7 @@ _BOOT = "import sys; sys.path.insert(0, {root!r}); from mentor_sandbox.zygote im
 _HELLO = 0
 _NICE = 19
 """Priority of a child that has shown itself to be a long computation."""
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # glibc's allocator on huge pages makes a fork copy far fewer page tables than pymalloc's arenas do.
     "PYTHONMALLOC": "malloc",
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
@@ -134,7 +134,7 @@ class ZygoteProcess:
         with theirs:
             self._process = subprocess.Popen(
                 command,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

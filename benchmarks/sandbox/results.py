@@ -1,0 +1,71 @@
+"""A comparison's result."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """Ours beside one peer: the values of every round, their unit, and the ratio that is wanted.
+
+    ``goal`` is what ours over the peer's must be at least, or with ``at_most`` at most; None: only shown.
+    """
+
+    name: str
+    unit: str
+    ours: tuple[float, ...]
+    peer: str
+    theirs: tuple[float, ...]
+    samples: int
+    goal: float | None = None
+    at_most: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """Of the medians, ours over the peer's; not a number where there is no peer."""
+        return statistics.median(self.ours) / statistics.median(self.theirs) if self.theirs else float("nan")
+
+    @property
+    def missed(self) -> bool:
+        """Whether there is a goal and it was not reached."""
+        if self.goal is None or not self.theirs:
+            return False
+        return self.ratio > self.goal if self.at_most else self.ratio < self.goal
+
+    def line(self) -> str:
+        """For the terminal."""
+        goal = "" if self.goal is None else f" ({'at most' if self.at_most else 'at least'} {self.goal:g})"
+        theirs = f"{self.peer} {spread(self.theirs)} {self.unit}   ratio {self.ratio:.2f}{goal}" if self.theirs else ""
+        return f"{self.name}: {spread(self.ours)} {self.unit}   {theirs or self.peer}   n={self.samples}"
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "ratio": self.ratio if self.theirs else None, "missed": self.missed}
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, with the lowest and the highest."""
+    return f"{_short(statistics.median(values))} [{_short(min(values))}, {_short(max(values))}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table."""
+    lines = [
+        "| | ours | peer | | ratio | goal | calls |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        goal = "" if row.goal is None else f"{'≤' if row.at_most else '≥'} {row.goal:g}"
+        ratio = f"{row.ratio:.2f}" if row.theirs else ""
+        theirs = f"{spread(row.theirs)} {row.unit}" if row.theirs else ""
+        ours = f"{spread(row.ours)} {row.unit}"
+        lines.append(f"| {row.name} | {ours} | {row.peer} | {theirs} | {ratio} | {goal} | {row.samples} |")
+    return "\n".join(lines) + "\n"
