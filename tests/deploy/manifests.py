@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERLAYS = ("overlays/cpu", "overlays/gpu", "overlays/gpu-multinode", "device-plugin")
+OVERLAYS = ("overlays/cpu", "overlays/gpu", "overlays/gpu-multinode", "jobs/evaluate", "device-plugin")
 Document = dict[str, Any]
 
 

@@ -264,6 +264,12 @@ def healthy(stack: Stack, name: str) -> bool:
     return bool(state["Running"]) and state.get("Health", {"Status": "healthy"})["Status"] == "healthy"
 
 
+def test_no_log_line_holds_a_secret(stack: Stack) -> None:
+    logs = stack.compose("logs", "--no-color")
+    for name in ("api_key", "redis_password"):
+        assert (ROOT / "secrets" / name).read_text() not in logs, name
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_cpu_images_hold_cpu_builds_and_a_bill_of_materials(
     docker: Docker, stack: Stack, service: str, figures: dict[str, Any]
@@ -275,6 +281,8 @@ def test_cpu_images_hold_cpu_builds_and_a_bill_of_materials(
     assert "fastapi" in names and "mentor" in names
     assert [name for name in names if re.match(r"(nvidia|cuda|cupy|triton)", name)] == []
     assert "pip" not in [c["name"] for c in bill["components"] if c["purl"].startswith("pkg:pypi")]
+    if service in ("teacher", "trainer", "evaluator"):
+        assert "jobs" in docker.run("run", "--rm", image, "mentor", "--help")
     if "torch" in names:
         cuda = docker.run("run", "--rm", image, "python", "-c", "import torch; print(torch.version.cuda)")
         assert cuda.strip() == "None"
