@@ -24,13 +24,14 @@ from mentor.trajectory import Frozen, ToolCall
 class Endpoint(Frozen):
     """Where a model is served.
 
-    ``url`` ends before ``/v1`` or with it. ``api_key`` goes out as a bearer token.
+    ``url`` ends before ``/v1`` or with it. ``api_key`` goes out as a bearer token. ``attempts`` bounds the tries of one
+    request: the waits between sixteen add up to about 40 s, which outlasts a restart of the server.
     """
 
     url: str
     model: str
     api_key: str | None = None
-    attempts: int = 4
+    attempts: int = 16
 
     @property
     def base(self) -> str:
@@ -78,11 +79,15 @@ class OpenAIServer:
             raise InfrastructureError(f"{self.endpoint.base}{path} answered with a {type(decoded).__name__}")
         return decoded
 
-    async def models(self, timeout_s: float = 10.0) -> list[str]:
+    async def models(self, timeout_s: float = 60.0) -> list[str]:
         """Ids of the models it serves; raises as ``post`` does."""
+        policy = RetryPolicy(attempts=self.endpoint.attempts, backoff_s=0.2, deadline_s=timeout_s)
+        return await with_retries(self._models, policy)
+
+    async def _models(self, timeout_s: float) -> list[str]:
+        headers = {"authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
         try:
-            headers = {"authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
-            response = await self._clients.get().get("/v1/models", timeout=timeout_s, headers=headers)
+            response = await self._clients.get().get("/v1/models", timeout=min(10.0, timeout_s), headers=headers)
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
