@@ -36,35 +36,35 @@ def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any])
     raw = io.BufferedReader(io.FileIO(0, closefd=False))
     sys.stdin = vars(sys)["__stdin__"] = io.TextIOWrapper(raw, encoding="utf-8", errors="surrogateescape")
     directory = request["scratch"]
-    path = f"{directory}/{FILE_NAME}"
     begun(channel)
-    code, result = execute(request["code"], path, directory)
+    code, result = execute(request["code"], directory)
     if result is not _NOTHING:
         with contextlib.suppress(OSError):
             channel.sendall(frame(pack_result(request["nonce"], result)))
     os._exit(code & 0xFF)
 
 
-def main_module(path: str, directory: str) -> dict[str, Any]:
+def main_module(directory: str) -> dict[str, Any]:
     """The namespace of a fresh ``__main__``, with imports from ``directory`` first."""
     module = types.ModuleType("__main__")
-    module.__dict__.update(__file__=path, __builtins__=__builtins__)
+    module.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = module
-    sys.argv[:] = [path]
+    sys.argv[:] = [FILE_NAME]
     sys.path.insert(0, directory)
     return module.__dict__
 
 
-def remember(path: str, source: str) -> None:
+def remember(name: str, source: str) -> None:
     """Let tracebacks show the source, which is in no file."""
-    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
 
 
-def execute(source: str, path: str, directory: str) -> tuple[int, Result]:
+def execute(source: str, directory: str) -> tuple[int, Result]:
     """Run a program to its end, threads and exit handlers included: its exit code, and what ended it."""
-    namespace = main_module(path, directory)
-    remember(path, source)
-    code, result = _guarded(lambda: exec(compile(source, path, "exec", dont_inherit=True), namespace))
+    namespace = main_module(directory)
+    namespace["__file__"] = f"{directory}/{FILE_NAME}"
+    remember(FILE_NAME, source)
+    code, result = _guarded(lambda: exec(compile(source, FILE_NAME, "exec", dont_inherit=True), namespace))
     for last in (threading._shutdown, atexit._run_exitfuncs, sys.stdout.flush, sys.stderr.flush):  # type: ignore[attr-defined]
         try:
             last()

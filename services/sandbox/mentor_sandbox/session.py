@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
-import linecache
 import marshal
 import signal
 import socket
@@ -20,7 +19,7 @@ from typing import Any
 from mentor_sandbox.call import raised
 from mentor_sandbox.child import begun, read_frame
 from mentor_sandbox.codec import encode
-from mentor_sandbox.program import FILE_NAME, main_module, own
+from mentor_sandbox.program import main_module, own, remember
 from mentor_sandbox.wire import Result, frame, pack_result
 
 _MAX_TEXT = 100_000
@@ -30,9 +29,7 @@ _NO_VALUE = object()
 def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any]) -> None:
     """Be the session, until the server closes the channel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    directory = request["scratch"]
-    namespace = main_module(f"{directory}/{FILE_NAME}", directory)
-    del namespace["__file__"]
+    namespace = main_module(request["scratch"])
     begun(channel)
     while True:
         cell = marshal.loads(read_frame(channel))
@@ -57,7 +54,7 @@ def _interruptible(cell: dict[str, Any], namespace: dict[str, Any], limit: int) 
 
 
 def _cell(source: str, name: str, namespace: dict[str, Any]) -> Result:
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    remember(name, source)
     try:
         value = _evaluate(source, name, namespace)
         text = "" if value is _NO_VALUE or value is None else repr(value)[:_MAX_TEXT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -104,9 +105,21 @@ class McpEndpoint:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """While requests may come."""
-        async with self._manager.run():
+        """While requests may come. The SDK's task group lives in a task of its own: it must end where it began."""
+        started, over = asyncio.Event(), asyncio.Event()
+
+        async def keep() -> None:
+            async with self._manager.run():
+                started.set()
+                await over.wait()
+
+        task = asyncio.create_task(keep())
+        try:
+            await started.wait()
             yield
+        finally:
+            over.set()
+            await task
 
 
 async def serve_stdio(sandbox: Sandbox) -> None:
