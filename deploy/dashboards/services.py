@@ -60,6 +60,50 @@ SANDBOX = Board(
                 ),
             ),
         ),
+        Section(
+            "Processes and sessions",
+            (
+                Panel(
+                    "Kills by cause",
+                    (("sum by (cause) (increase(mentor_sandbox_kills_total[10m])) or vector(0)", "{{cause}}"),),
+                    about="In ten minutes. `died`: it ended by itself, without an answer.",
+                ),
+                Panel(
+                    "Warm workers",
+                    (("sum by (kind, state) (mentor_sandbox_workers) or vector(0)", "{{kind}} {{state}}"),),
+                ),
+                Panel(
+                    "Workers replaced",
+                    (
+                        (
+                            "sum by (reason) (increase(mentor_sandbox_worker_restarts_total[10m])) or vector(0)",
+                            "{{reason}}",
+                        ),
+                    ),
+                    about="In ten minutes, by the sign of trouble.",
+                ),
+                Panel(
+                    "Zygotes",
+                    (
+                        ("sum by (kind, state) (mentor_sandbox_zygotes)", "{{kind}} {{state}}"),
+                        (
+                            "sum(increase(mentor_sandbox_zygote_restarts_total[10m])) or vector(0)",
+                            "replaced in 10 minutes",
+                        ),
+                    ),
+                ),
+                Panel("Open sessions", (("sum(mentor_sandbox_sessions)", "open"),)),
+                Panel(
+                    "Sessions ended",
+                    (
+                        (
+                            "sum by (reason) (increase(mentor_sandbox_sessions_ended_total[10m])) or vector(0)",
+                            "{{reason}}",
+                        ),
+                    ),
+                ),
+            ),
+        ),
         red("sandbox"),
     ),
 )
