@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from mentor.errors import MentorError
+from mentor.errors import MentorError, UserError
 from mentor.rpc.channels import read_pem
 from mentor.rpc.context import (
     REQUEST_ID_HEADER,
@@ -93,7 +94,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         if handler is None or method.startswith(_OPEN_PREFIXES):
             return handler
         serializers = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": _tolerant(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary:
@@ -106,7 +107,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             async with _Call(self, method, context) as headers:
                 with server_span(method, headers):
-                    return await inner(request, context)
+                    return await inner(_wellformed(request), context)
 
         return call
 
@@ -114,7 +115,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             async with _Call(self, method, context) as headers:
                 with server_span(method, headers):
-                    async for item in inner(request, context):
+                    async for item in inner(_wellformed(request), context):
                         yield item
 
         return call
@@ -130,6 +131,28 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         self._metrics.grpc_seconds.labels(method).observe(seconds, {"trace_id": trace} if trace else None)
         if self._access_log:
             log.info("call", method=method, code=code, ms=round(seconds * 1000, 2))
+
+
+class _Malformed:
+    """Stands for a request that cannot be parsed, until the handler's place, where errors are typed."""
+
+
+def _tolerant(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """A parser that does not raise: what it raises, gRPC would call UNKNOWN, which says that the fault is ours."""
+
+    def parsed(raw: bytes) -> Any:
+        try:
+            return raw if parse is None else parse(raw)
+        except DecodeError:
+            return _Malformed()
+
+    return parsed
+
+
+def _wellformed(request: Any) -> Any:
+    if isinstance(request, _Malformed):
+        raise UserError("the bytes sent are not a message of this method's request type", field="request")
+    return request
 
 
 class _Call:

@@ -153,9 +153,10 @@ class SessionProcess:
                     return "scratch"
             elif now - lowered > _LOWER_AFTER_S:
                 lowered = now + 1.0
-                self._zygote.lower(self._call, now - started, lambda: None)
-        if not answer.done():
-            await asyncio.wait((answer,), timeout=1.0)
+                self._zygote.lower(self._call, lambda: None)
+        # A process that ends closes its socket first: what is not there yet is about to come.
+        missing = self._exit if answer.done() and answer.result() is None else answer
+        await asyncio.wait((missing,), timeout=1.0)
         return cause
 
     def _settled(self, result: Result, cause: str | None, timeout_s: float, started: float) -> CellResult:
@@ -220,11 +221,11 @@ class SessionProcess:
             os.ftruncate(output, 0)
 
     async def _frame(self) -> bytes | None:
-        """The next frame; None if there is none, or none of an acceptable size."""
+        """The next frame; None if there is none, empty if it is too large."""
         try:
             (size,) = FRAME.unpack(await self._reader.readexactly(FRAME.size))
             if size > RESULT_OVERHEAD + self._settings.result_mb * MIB + _SLACK:
-                return None
+                return b""
             return await self._reader.readexactly(size)
         except (asyncio.IncompleteReadError, OSError):
             return None
