@@ -25,6 +25,7 @@ from mentor_sandbox.processes import readable_paths
 from mentor_sandbox.registry import Registry
 from mentor_sandbox.results import Call, CallResult, Status
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.throttle import Throttle
 from mentor_sandbox.ticker import Ticker
 from mentor_sandbox.walls import standing
 from mentor_sandbox.walls.isolation import isolation, why_not
@@ -51,7 +52,7 @@ class Sandbox:
         registered = list(self.tools.tools.values())
         self.network = Network(settings, [tool.hosts for tool in registered])
         self.walls["network"] = self.network.state
-        shared = settings, self.pool, self.network, self.ticker, self.metrics
+        shared = settings, self.pool, self.network, self.ticker, self.metrics, Throttle(self.ticker)
         self.untrusted = UntrustedLane(*shared)
         self.registered = RegisteredLane(*shared, registered if settings.lane in (None, "registered") else [])
         self.remote = McpLane(settings, self.tools)

@@ -12,8 +12,10 @@ import contextlib
 import marshal
 import os
 import secrets
+import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -161,9 +163,13 @@ class Execution:
         self.killed_for = self.killed_for or cause
         self._zygote.kill(self.call)
 
-    def lower(self) -> None:
-        """Lower its priority if it has been computing all the time."""
-        self._zygote.lower(self.call, time.monotonic() - self.started, lambda: None)
+    def lower(self, lowered: Callable[[], None]) -> None:
+        """Lower its priority if it has been computing for some time; ``lowered`` is then called."""
+        self._zygote.lower(self.call, lowered)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Stop or continue it."""
+        self._zygote.signal(self.call, number)
 
     def tick(self, now: float) -> None:
         """Look after it; called every few milliseconds."""

@@ -25,8 +25,6 @@ log = structlog.get_logger("zygote")
 _PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
 _BOOT = "import sys; sys.path.insert(0, {root!r}); from mentor_sandbox.zygote import main; main(sys.argv[1:])"
 _HELLO = 0
-_NICE = 19
-"""Priority of a child that has shown itself to be a long computation."""
 ENVIRONMENT = {
     # glibc's allocator on huge pages makes a fork copy far fewer page tables than pymalloc's arenas do.
     "PYTHONMALLOC": "malloc",
@@ -180,15 +178,15 @@ class ZygoteProcess:
         """Send a signal to a child alone: interrupt, stop or continue a session."""
         self._tell(SIGNAL, call, number)
 
-    def lower(self, call: int, elapsed_s: float, lowered: Callable[[], None]) -> None:
-        """Lower a child's priority if it has spent most of ``elapsed_s`` on the CPU; ``lowered`` is then called."""
+    def lower(self, call: int, lowered: Callable[[], None]) -> None:
+        """Lower a child's priority if it has computed for some time; ``lowered`` is then called."""
         self._lowered[call] = lowered
-        self._tell(NICE, call, _NICE, round(elapsed_s * 1000))
+        self._tell(NICE, call)
 
-    def _tell(self, kind: bytes, call: int, number: int = 0, extra: int = 0) -> None:
+    def _tell(self, kind: bytes, call: int, number: int = 0) -> None:
         if self.alive and call in self._exits:
             with contextlib.suppress(BlockingIOError):
-                self._control.send(PACKET.pack(kind, call, number, extra))
+                self._control.send(PACKET.pack(kind, call, number, 0))
 
     def stop(self) -> None:
         """End the zygote and with it every call."""

@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 log = structlog.get_logger("ticker")
-PERIOD_S = 0.01
+PERIOD_S = 0.005
 
 
 class Ticking(Protocol):

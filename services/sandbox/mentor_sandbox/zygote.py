@@ -38,6 +38,10 @@ from mentor_sandbox.wire import (
     pack_result,
 )
 
+_LONG_MS, _ENDLESS_MS = 8, 500
+_NICE_LONG, _NICE_ENDLESS = 15, 19
+"""Milliseconds of CPU, and the priority from then on: low enough to let short calls by, high enough to finish."""
+
 
 class Zygote:
     """The loop; one packet at a time."""
@@ -74,7 +78,7 @@ class Zygote:
             data = b""
         if not data:
             return False
-        kind, call, number, extra = PACKET.unpack(data)
+        kind, call, number, _ = PACKET.unpack(data)
         if kind == FORK:
             self.fork(call, descriptors, number)
         elif kind == KILL and call in self.pids:
@@ -82,7 +86,7 @@ class Zygote:
         elif kind == SIGNAL and call in self.pids:
             os.kill(self.pids[call], number)
         elif kind == NICE and call in self.pids:
-            self.lower(call, number, extra)
+            self.lower(call)
         return True
 
     def fork(self, call: int, descriptors: list[int], uid: int) -> None:
@@ -112,11 +116,13 @@ class Zygote:
         finally:
             os._exit(child.EXIT_BROKEN)
 
-    def lower(self, call: int, nice: int, elapsed_ms: int) -> None:
-        """Lower the priority of a child that has used the CPU for most of its time."""
+    def lower(self, call: int) -> None:
+        """Lower the priority of a child that has been computing for some time, and further after a long time."""
         pid = self.pids[call]
-        if used_ms(pid) * 2 < elapsed_ms:
+        used = used_ms(pid)
+        if used < _LONG_MS:
             return
+        nice = _NICE_LONG if used < _ENDLESS_MS else _NICE_ENDLESS
         for thread in threads(pid):
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, thread, nice)
@@ -162,13 +168,12 @@ def _nothing(*_: object) -> None:
 
 
 def used_ms(pid: int) -> float:
-    """Milliseconds of CPU that a process has used; 0 if it is gone."""
+    """Milliseconds of CPU that a process's first thread has used; 0 if it is gone or the kernel does not tell."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-    except OSError:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as schedstat:
+            return int(schedstat.read().split()[0]) / 1e6
+    except (OSError, IndexError):
         return 0.0
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def threads(pid: int) -> list[int]:

@@ -11,9 +11,15 @@ from mentor.errors import DeadlineError
 from mentor_sandbox.registry import RegisteredTool
 from mentor_sandbox.results import Call, CallResult
 
-SLICE_S = 0.05
+SLICE_S = 0.01
 """A call that runs longer is a long one: it no longer holds a slot for short ones, and yields the CPU to them."""
 RECHECK_S = 0.25
+"""How often a long call is looked at again; at first it is twenty times as often."""
+
+
+def due(running_s: float, since_last_s: float) -> bool:
+    """Whether a call that has run so long is to be looked at again."""
+    return running_s > SLICE_S and since_last_s > (RECHECK_S if running_s > 1 else RECHECK_S / 20)
 
 
 @dataclass(slots=True, eq=False)

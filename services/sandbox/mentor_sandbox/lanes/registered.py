@@ -20,6 +20,7 @@ from mentor_sandbox.network import Network
 from mentor_sandbox.pool import Pool
 from mentor_sandbox.registry import RegisteredTool
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.throttle import Throttle
 from mentor_sandbox.ticker import Ticker
 
 log = structlog.get_logger("workers")
@@ -42,11 +43,14 @@ class RegisteredLane:
         network: Network,
         ticker: Ticker,
         metrics: SandboxMetrics,
+        throttle: Throttle,
         tools: Sequence[RegisteredTool],
     ) -> None:
         keys = {(tool.kind, tool.hosts) for tool in tools if tool.spec.isolation == "worker"}
         self.groups = {
-            key: Group(settings, pool, network, ticker, metrics, [t for t in tools if (t.kind, t.hosts) == key])
+            key: Group(
+                settings, pool, network, ticker, metrics, throttle, [t for t in tools if (t.kind, t.hosts) == key]
+            )
             for key in sorted(keys)
         }
         self._workers = settings.workers
@@ -101,6 +105,7 @@ class Group:
         network: Network,
         ticker: Ticker,
         metrics: SandboxMetrics,
+        throttle: Throttle,
         tools: Sequence[RegisteredTool],
     ) -> None:
         self._settings = settings
@@ -108,6 +113,7 @@ class Group:
         self._network = network
         self._ticker = ticker
         self._metrics = metrics
+        self._throttle = throttle
         self.kind, self._hosts = tools[0].kind, tools[0].hosts
         self._numbers = {tool.id: number for number, tool in enumerate(tools)}
         self._means = [0.0] * len(tools)
@@ -143,6 +149,7 @@ class Group:
 
     def submit(self, items: Sequence[Item]) -> None:
         """Take calls."""
+        self._throttle.short_seen(time.monotonic())
         self._pending.extend(items)
         self._dispatch()
         self._ticker.add(self)
@@ -247,6 +254,11 @@ class Group:
         self._means[number] += 0.1 * (seconds - self._means[number])
         self.mean_s += 0.05 * (seconds - self.mean_s)
 
+    def computes(self, worker: WorkerProcess) -> None:
+        """See ``Owner``."""
+        worker.retire("long")
+        self._throttle.add(worker)
+
     def returned(self, items: Sequence[Item]) -> None:
         """See ``Owner``."""
         self._pending.extendleft(reversed(items))
@@ -255,6 +267,7 @@ class Group:
     def gone(self, worker: WorkerProcess, reason: str) -> None:
         """See ``Owner``."""
         self.workers.discard(worker)
+        self._throttle.discard(worker)
         if self._closing:
             return
         self._metrics.recycled(self.kind, reason)

@@ -13,13 +13,14 @@ from typing import Any
 
 from mentor.errors import InfrastructureError, MentorError
 from mentor_sandbox.execution import Execution, Limits, Outcome
-from mentor_sandbox.lanes.items import RECHECK_S, SLICE_S, Item, expire, timed
+from mentor_sandbox.lanes.items import Item, due, expire, timed
 from mentor_sandbox.metrics import SandboxMetrics
 from mentor_sandbox.network import Network
 from mentor_sandbox.pool import Pool
 from mentor_sandbox.registry import kind_for
 from mentor_sandbox.results import CallResult, Status, signal_name
 from mentor_sandbox.settings import MIB, SandboxSettings
+from mentor_sandbox.throttle import Throttle
 from mentor_sandbox.ticker import Ticker
 from mentor_sandbox.wire import FRAME, unpack_result
 
@@ -28,13 +29,20 @@ class UntrustedLane:
     """Runs at most ``max_concurrency`` short calls at once, and ``slow_slots`` that turned out to be long ones."""
 
     def __init__(
-        self, settings: SandboxSettings, pool: Pool, network: Network, ticker: Ticker, metrics: SandboxMetrics
+        self,
+        settings: SandboxSettings,
+        pool: Pool,
+        network: Network,
+        ticker: Ticker,
+        metrics: SandboxMetrics,
+        throttle: Throttle,
     ) -> None:
         self._settings = settings
         self._pool = pool
         self._network = network
         self._ticker = ticker
         self._metrics = metrics
+        self._throttle = throttle
         self._pending: deque[Item] = deque()
         self._running: dict[Item, _Running] = {}
         self._long = 0
@@ -61,6 +69,7 @@ class UntrustedLane:
 
     def submit(self, items: Sequence[Item]) -> None:
         """Take calls; each is answered through its ``done``."""
+        self._throttle.short_seen(time.monotonic())
         self._pending.extend(items)
         self._dispatch()
         if self._pending:
@@ -92,10 +101,10 @@ class UntrustedLane:
 
     def _watch(self, running: _Running, execution: Execution, now: float) -> None:
         assert execution.begun is not None
-        if now - execution.begun < SLICE_S or now < running.checked + RECHECK_S:
+        if not due(now - execution.begun, now - running.checked):
             return
         running.checked = now
-        execution.lower()
+        execution.lower(lambda: self._throttle.add(execution))
         if not running.long and self._long < self._settings.slow_slots:
             running.long = True
             self._long += 1
@@ -120,6 +129,8 @@ class UntrustedLane:
             answer = InfrastructureError("the call was cancelled")
         finally:
             del self._running[item]
+            if running.execution is not None:
+                self._throttle.discard(running.execution)
             self._long -= running.long
         now = time.monotonic()
         self._mean_s += 0.05 * (now - started - self._mean_s)

@@ -8,6 +8,7 @@ import fcntl
 import marshal
 import os
 import secrets
+import signal
 import socket
 import time
 from collections import deque
@@ -17,13 +18,16 @@ from typing import Any, Protocol
 from mentor.errors import InfrastructureError
 from mentor_sandbox import scratch
 from mentor_sandbox.execution import Limits
-from mentor_sandbox.lanes.items import RECHECK_S, SLICE_S, Item, timed
+from mentor_sandbox.lanes.items import Item, due, timed
 from mentor_sandbox.lanes.untrusted import is_json
 from mentor_sandbox.pool import Pool
 from mentor_sandbox.processes import Exit, ZygoteProcess
 from mentor_sandbox.results import CallResult, Status, signal_name
 from mentor_sandbox.settings import MIB, SandboxSettings
 from mentor_sandbox.wire import DONE, FRAME, frame, unpack_result
+
+_LONG_S = 0.1
+"""A worker that computes longer loses its priority, and then its place: it cannot get the priority back."""
 
 
 class Owner(Protocol):
@@ -34,6 +38,9 @@ class Owner(Protocol):
 
     def answered(self, worker: WorkerProcess, item: Item, seconds: float) -> None:
         """A call ended."""
+
+    def computes(self, worker: WorkerProcess) -> None:
+        """Its call is a long computation."""
 
     def returned(self, items: Sequence[Item]) -> None:
         """Calls that it was given and has not started."""
@@ -130,6 +137,10 @@ class WorkerProcess(asyncio.Protocol):
             self.state = "retiring"
             self._zygote.kill(self._call)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Stop or continue it."""
+        self._zygote.signal(self._call, number)
+
     def tick(self, now: float) -> None:
         """Keep the running call's time."""
         if not self.assigned or self._killed_for is not None:
@@ -138,14 +149,14 @@ class WorkerProcess(asyncio.Protocol):
         if running > head.timeout_s:
             self._limit_hit = True
             self.kill("timeout")
-        elif running > SLICE_S and now > self._checked + RECHECK_S:
+        elif due(running, now - self._checked):
             self._checked = now
             if head.cancelled:
                 self.kill("cancelled")
             elif scratch.exceeds(self.scratch, self._settings.scratch_mb * MIB):
                 self.kill("scratch")
-            else:
-                self._zygote.lower(self._call, running, lambda: self.retire("long"))
+            elif running > _LONG_S:
+                self._zygote.lower(self._call, lambda: self._owner.computes(self))
 
     def data_received(self, data: bytes) -> None:
         """Results, or the first frame, which says that the tools are loaded."""
