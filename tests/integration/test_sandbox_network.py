@@ -196,7 +196,13 @@ async def test_the_proxy_serves_nobody_without_its_password(proxy: Proxy, retrie
 
 @pytest.mark.parametrize(
     "target",
-    ["GET /search HTTP/1.1", "GET ftp://h/ HTTP/1.1", "CONNECT nothing HTTP/1.1", "nonsense", "GET http://h:x/ HTTP/1.1"],
+    [
+        "GET /search HTTP/1.1",
+        "GET ftp://h/ HTTP/1.1",
+        "CONNECT nothing HTTP/1.1",
+        "nonsense",
+        "GET http://h:x/ HTTP/1.1",
+    ],
 )
 async def test_the_proxy_hangs_up_on_what_it_does_not_understand(proxy: Proxy, target: str) -> None:
     assert await ask(proxy, f"{target}\r\n{authorised(proxy)}\r\n") == ""
