@@ -6,7 +6,7 @@ SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox soak-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -93,6 +93,12 @@ manifests: setup dashboards  ## write what Kubernetes shares with Compose
 
 bench: setup  ## throughput of the services on this machine
 	$(BIN)/python -m benchmarks
+
+bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BENCH_SANDBOX_FUSION=DIR), results in runs/
+	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox
+
+soak-sandbox: setup  ## a million mixed calls in a row; fails if memory, processes, descriptors or scratch grow
+	$(BIN)/python -m benchmarks.sandbox.soak
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down
