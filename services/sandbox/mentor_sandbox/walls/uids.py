@@ -1,4 +1,4 @@
-"""A user id for every call, where this process may give ids away: as root, or with CAP_SETUID and CAP_SETGID."""
+"""A user id for every call, where this process may give ids away: as root with a container's default capabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from mentor_sandbox.walls import privileges
 
-_NEEDED = (privileges.SETUID, privileges.SETGID, privileges.KILL)
+_CHOWN, _DAC_OVERRIDE = 0, 1
+_NEEDED = (privileges.SETUID, privileges.SETGID, privileges.KILL, _CHOWN, _DAC_OVERRIDE)
+"""To take an id, to kill what has another, and to give and remove its scratch directory."""
 
 
 def state(wanted: tuple[int, int] | None, readable: Iterable[str]) -> str:
