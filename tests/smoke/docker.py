@@ -100,25 +100,31 @@ def can_have_docker() -> str | None:
 
 def build_everything(docker: Docker) -> None:
     """The base (where it cannot be pulled), the CPU images, and the stand-ins for what cannot be pulled."""
-    if (
-        not docker.has(BASE)
-        and subprocess.run(
-            [docker.client, "pull", "--quiet", BASE], env=docker.environment, capture_output=True, timeout=120
-        ).returncode
-    ):
-        docker.shell(["bash", str(ROOT / "deploy" / "smoke" / "base.sh")], timeout=900)
-    with tempfile.TemporaryDirectory() as wheels:
-        # Whatever build of torch this machine's pip is set up to take; that it is a CPU build is asserted on the images.
-        pin = next(line for line in (ROOT / "services/trainer/requirements.lock").read_text().splitlines()
-                   if line.startswith("torch=="))  # fmt: skip
-        docker.shell(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", pin, "--dest", wheels], timeout=900
-        )
-        script = str(ROOT / "deploy" / "images" / "build.sh")
-        docker.shell(["bash", script, "--torch-from", wheels], timeout=3000)
+    build_base_and(docker, SERVICES)
     for name in STANDINS:
         docker.run("build", "--quiet", "-f", "deploy/smoke/Dockerfile", "--target", name, "-t", f"mentor-standin-{name}", ".",
                    timeout=900)  # fmt: skip
+
+
+def build_base_and(docker: Docker, services: Sequence[str]) -> None:
+    """The base, where it cannot be pulled, and the CPU images of some services."""
+    pull = [docker.client, "pull", "--quiet", BASE]
+    if (
+        not docker.has(BASE)
+        and subprocess.run(pull, env=docker.environment, capture_output=True, timeout=120).returncode
+    ):
+        docker.shell(["bash", str(ROOT / "deploy" / "smoke" / "base.sh")], timeout=900)
+    script = ["bash", str(ROOT / "deploy" / "images" / "build.sh")]
+    with tempfile.TemporaryDirectory() as wheels:
+        if set(services) - {"sandbox", "teacher"}:
+            # Whatever build of torch this machine's pip is set up to take; that it is a CPU build is asserted on the images.
+            pin = next(line for line in (ROOT / "services/trainer/requirements.lock").read_text().splitlines()
+                       if line.startswith("torch=="))  # fmt: skip
+            docker.shell(
+                [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", pin, "--dest", wheels], timeout=900
+            )
+            script += ["--torch-from", wheels]
+        docker.shell([*script, *services], timeout=3000)
 
 
 class Stack:
