@@ -6,7 +6,7 @@ SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox soak-sandbox hostile-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox soak-sandbox hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -99,6 +99,9 @@ bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BEN
 
 hostile-sandbox: setup  ## every hostile case against the sandbox and its peers, each in a container; a table of scores
 	$(BIN)/python -m tests.hostile --output runs/hostile
+
+fuzz-sandbox: setup  ## malformed requests at every parser of the sandbox, at random, for some minutes
+	MENTOR_FUZZ_EXAMPLES=400 $(BIN)/python -m pytest --timeout 3600 tests/integration/test_sandbox_fuzz.py
 
 soak-sandbox: setup  ## a million mixed calls in a row; fails if memory, processes, descriptors or scratch grow
 	$(BIN)/python -m benchmarks.sandbox.soak
