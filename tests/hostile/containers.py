@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,18 +18,8 @@ from tests.smoke.docker import ROOT, Docker
 IMAGE = "mentor-sandbox:latest"
 LOCKED = (
     *("--user", "10001:10001", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "--init"),
-    *(
-        "--tmpfs",
-        "/tmp:mode=1777,size=512m",
-        "--pids-limit",
-        "256",
-        "--memory",
-        "2g",
-        "--memory-swap",
-        "2g",
-        "--cpus",
-        "2",
-    ),
+    *("--tmpfs", "/tmp:mode=1777,size=512m", "--pids-limit", "256"),
+    *("--memory", "2g", "--memory-swap", "2g", "--cpus", "2"),
 )
 SETTINGS = {"MEMORY_MB": "192", "FILE_MB": "4", "SCRATCH_MB": "8", "INTERRUPT_GRACE_S": "0.3", "MAX_QUEUE": "512",
             "WARM": '["core", "scientific"]'}  # fmt: skip
@@ -40,7 +30,7 @@ class Container:
     """A container with a port on the loopback interface, and secrets in it that nobody may learn."""
 
     def __init__(
-        self, docker: Docker, name: str, canaries: Canaries, options: tuple[str, ...], command: tuple[str, ...]
+        self, docker: Docker, name: str, canaries: Canaries, options: Sequence[str], command: Sequence[str] = ()
     ) -> None:
         self.docker, self.name = docker, name
         self._arguments = ("run", "--detach", "--name", name, *LOCKED, "--env", f"HOSTILE_CANARY={canaries.environment}",
