@@ -10,16 +10,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 
+from benchmarks.sandbox.peers import FUSION, FUSION_PYTHON
 from tests.hostile.case import Case
 from tests.hostile.cases import CASES
-from tests.hostile.containers import IMAGE, Peer, canary_folder, locked_down_sandbox
+from tests.hostile.containers import IMAGE, Peer, SandboxFusion, StandIn, canary_folder, locked_down_sandbox
 from tests.hostile.ours import LANES
 from tests.hostile.suite import Canaries, Outcome, attack
 from tests.smoke.docker import Docker, build_base_and, can_have_docker, daemon
@@ -60,6 +62,16 @@ async def ours(url: str, canaries: Canaries, cases: Sequence[Case]) -> dict[str,
     return found
 
 
+def peers(docker: Docker, canaries: Canaries) -> Iterator[Peer]:
+    """The stand-ins, and SandboxFusion where its sources are named."""
+    for name, module in PEERS.items():
+        yield StandIn(docker, name, module, canaries)
+    if FUSION in os.environ:
+        yield SandboxFusion(docker, os.environ[FUSION], os.environ.get(FUSION_PYTHON, sys.executable), canaries)
+    else:
+        print(f"SandboxFusion is left out: {FUSION} names no checkout", file=sys.stderr)
+
+
 async def peer(target: Peer, canaries: Canaries, cases: Sequence[Case]) -> list[Outcome]:
     """One after another: a case that takes the peer down must not count against the next."""
     target.restart()
@@ -88,10 +100,9 @@ def run(docker: Docker, canaries: Canaries, no_peers: bool, output: Path | None)
     with locked_down_sandbox(docker, canaries) as url:
         outcomes = asyncio.run(ours(url, canaries, CASES))
     scores: Scores = {name: score(found) for name, found in outcomes.items()}
-    for name, module in {} if no_peers else PEERS.items():
-        target = Peer(docker, name, module, canaries)
-        scores[name] = score(asyncio.run(peer(target, canaries, CASES)))
-        print(f"{name}: started {target.starts} times", file=sys.stderr)
+    for target in () if no_peers else peers(docker, canaries):
+        scores[target.name] = score(asyncio.run(peer(target, canaries, CASES)))
+        print(f"{target.name}: started {target.starts} times", file=sys.stderr)
     lost = {f"{name}: {o.case.name}": list(o.problems) for name, found in outcomes.items() for o in found if o.problems}
     print(table(scores))
     if output is not None:

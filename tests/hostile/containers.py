@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -87,26 +89,14 @@ def locked_down_sandbox(docker: Docker, canaries: Canaries) -> Iterator[str]:
 
 
 class Peer:
-    """A stand-in of the benchmark (``benchmarks/sandbox``) as a target: it is started anew whenever it no longer answers."""
+    """A service without our walls as a target: it is started anew whenever it no longer answers."""
 
     lane = "source"
     coarse = True
 
-    def __init__(self, docker: Docker, name: str, module: str, canaries: Canaries) -> None:
+    def __init__(self, name: str, container: Container, url: str) -> None:
         self.name = name
-        port = free_port()
-        self._url = f"http://127.0.0.1:{port}"
-        # Its server listens on the loopback interface alone, so the container shares the host's; that is all it shares.
-        options = (
-            "--network",
-            "host",
-            "--volume",
-            f"{ROOT}/benchmarks:/peers/benchmarks:ro",
-            "--env",
-            "PYTHONPATH=/peers",
-        )
-        command = ("python", "-m", f"benchmarks.sandbox.{module}", str(port))
-        self._container = Container(docker, f"mentor-hostile-{module.replace('_', '-')}", canaries, options, command)
+        self._container, self._url = container, url
         self.starts = 0
 
     def restart(self) -> None:
@@ -124,20 +114,76 @@ class Peer:
 
     async def run(self, case: Case, code: str) -> Answer:
         """See ``Target``."""
+        path, body = self._request(case, code)
+        try:
+            async with httpx.AsyncClient(timeout=case.limit_s + _SLACK_S, trust_env=False) as client:
+                response = await client.post(f"{self._url}{path}", json=body)
+        except (httpx.HTTPError, ValueError):
+            self.restart()
+            return Answer("down", "", "")
+        return self._answer(response) if response.status_code == 200 else Answer("error", "", response.text)
+
+    def _request(self, case: Case, code: str) -> tuple[str, dict[str, Any]]:
+        raise NotImplementedError
+
+    def _answer(self, response: httpx.Response) -> Answer:
+        raise NotImplementedError
+
+
+class StandIn(Peer):
+    """A server of the benchmark (``benchmarks/sandbox``)."""
+
+    def __init__(self, docker: Docker, name: str, module: str, canaries: Canaries) -> None:
+        port = free_port()
+        # Its server listens on the loopback interface alone, so the container shares the host's; that is all it shares.
+        options = (
+            "--network",
+            "host",
+            "--volume",
+            f"{ROOT}/benchmarks:/peers/benchmarks:ro",
+            "--env",
+            "PYTHONPATH=/peers",
+        )
+        command = ("python", "-m", f"benchmarks.sandbox.{module}", str(port))
+        container = Container(docker, f"mentor-hostile-{module.replace('_', '-')}", canaries, options, command)
+        super().__init__(name, container, f"http://127.0.0.1:{port}")
+
+    def _request(self, case: Case, code: str) -> tuple[str, dict[str, Any]]:
         # What it prints comes back as part of the value: not every peer keeps output and value apart.
         lines = ("import io, contextlib", "_said = io.StringIO()", "with contextlib.redirect_stdout(_said):")
         env = "\n".join((*lines, f"    exec({code!r}, globals())"))
         call = "repr(globals().get('result')) + _said.getvalue()"
-        body = {"env": env, "call": call, "timeout": max(1, round(case.limit_s))}
-        try:
-            async with httpx.AsyncClient(timeout=case.limit_s + _SLACK_S, trust_env=False) as client:
-                response = await client.post(f"{self._url}/execute", json=body)
-        except (httpx.HTTPError, ValueError):
-            self.restart()
-            return Answer("down", "", "")
-        if response.status_code != 200:
-            return Answer("error", "", response.text)
+        return "/execute", {"env": env, "call": call, "timeout": max(1, round(case.limit_s))}
+
+    def _answer(self, response: httpx.Response) -> Answer:
         found = response.json()
         error = found.get("error")
         status = "ok" if error is None else "timeout" if "time" in str(error).lower() else "error"
         return Answer(status, f"{found.get('result')}\n{found.get('output')}", response.text)
+
+
+class SandboxFusion(Peer):
+    """SandboxFusion from its sources: checkout and environment as ``benchmarks/sandbox/peers.py`` wants them.
+
+    Root in its container, as in its own image, and with its Python's folders mounted.
+    """
+
+    lane = "program"
+
+    def __init__(self, docker: Docker, checkout: str, python: str, canaries: Canaries) -> None:
+        port = free_port()
+        folders = subprocess.check_output([python, "-c", "import sys; print(sys.prefix, sys.base_prefix)"], text=True)
+        mounts = [part for folder in {*folders.split(), checkout} for part in ("--volume", f"{folder}:{folder}:ro")]
+        options = ("--network", "host", "--user", "0:0", "--workdir", checkout, *mounts, "--env", "LOG_LEVEL=ERROR")
+        command = (python, "-m", "uvicorn", "sandbox.server.server:app", "--host", "127.0.0.1", "--port", str(port))
+        container = Container(docker, "mentor-hostile-sandbox-fusion", canaries, options, command)
+        super().__init__("SandboxFusion", container, f"http://127.0.0.1:{port}")
+
+    def _request(self, case: Case, code: str) -> tuple[str, dict[str, Any]]:
+        return "/run_code", {"code": code, "language": "python", "run_timeout": case.limit_s}
+
+    def _answer(self, response: httpx.Response) -> Answer:
+        run = response.json().get("run_result") or {}
+        ended = {"Finished": "ok", "TimeLimitExceeded": "timeout"}.get(run.get("status"), "error")
+        status = "error" if ended == "ok" and run.get("return_code") else ended
+        return Answer(status, str(run.get("stdout")), response.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ result = 'stains: ' + ', '.join(found) + '.'
 print(result)
 """
 _NUMPY = "import numpy\nassert numpy.sum([1, 2]) == 3 and numpy.geterr()['divide'] == 'warn'"
-CLEAN = "stains: ."
+_STAINS = re.compile(r"stains: (.*)\.")
 VICTIM = """
 import time
 canary = 'canary-' + 'victim-@SECRET@'
@@ -76,6 +77,9 @@ class Canaries:
         return VICTIM.replace("@SECRET@", self.victim).replace("@SECONDS@", str(seconds))
 
 
+PROBE_CASE = Case("probe", "probe", "", limit_s=10.0)
+
+
 class Target(Protocol):
     """A service under attack."""
 
@@ -103,23 +107,36 @@ class Outcome:
 
 
 async def attack(target: Target, cases: Sequence[Case], canaries: Canaries, concurrency: int) -> list[Outcome]:
-    """Run all cases that the target takes, each followed by a harmless call that looks for what it left."""
+    """Run all cases that the target takes, each followed by a harmless call that looks for what it left.
+
+    What that call finds in a peer before any case ran (its own threads and files) is not held against the cases.
+    """
     room = asyncio.Semaphore(concurrency)
+    found = _stains(await target.run(PROBE_CASE, _probe("numpy"))) if target.coarse else None
+    own = found or frozenset()
 
     async def one(case: Case) -> Outcome:
         async with room:
             answer = await target.run(case, canaries.placed(case.code))
-            after = await target.run(Case("probe", "probe", "", limit_s=10.0), _probe(case))
-            return Outcome(case, answer, tuple(_problems(case, answer, after, target, canaries)))
+            after = await target.run(PROBE_CASE, _probe(case.code))
+            return Outcome(case, answer, tuple(_problems(case, answer, after, own, target, canaries)))
 
     return list(await asyncio.gather(*(one(case) for case in cases if target.takes(case))))
 
 
-def _probe(case: Case) -> str:
-    return PROBE.replace("@NUMPY@", _NUMPY if "numpy" in case.code else "")
+def _probe(code: str) -> str:
+    return PROBE.replace("@NUMPY@", _NUMPY if "numpy" in code else "")
 
 
-def _problems(case: Case, answer: Answer, after: Answer, target: Target, canaries: Canaries) -> list[str]:
+def _stains(answer: Answer) -> frozenset[str] | None:
+    """What a probe found; None if it did not get to its end."""
+    found = _STAINS.search(answer.printed)
+    return None if found is None else frozenset(filter(None, found.group(1).split(", ")))
+
+
+def _problems(
+    case: Case, answer: Answer, after: Answer, own: frozenset[str], target: Target, canaries: Canaries
+) -> list[str]:
     found = []
     if (secret := canaries.leaked(answer.text)) is not None:
         found.append(f"leaked {secret}")
@@ -129,7 +146,7 @@ def _problems(case: Case, answer: Answer, after: Answer, target: Target, canarie
         found.append(f"{answer.status}, not {' or '.join(case.right(target.lane))}")
     if after.status == "down" or answer.status == "down":
         found.append("down")
-    elif CLEAN not in after.printed:
+    elif (stains := _stains(after)) is None or stains - own:
         found.append(f"left: {after.status} {after.printed[:200]}")
     return found
 

@@ -24,8 +24,9 @@ from mentor.tools.executor_retriever import RetrieverExecutor
 from mentor.trajectory import ToolCall
 from mentor_retriever.app import build
 from mentor_retriever.corpus import Corpus
-from mentor_retriever.encoder import open_encoder
-from mentor_retriever.index import open_index
+from mentor_retriever.encoders.factory import open_encoder
+from mentor_retriever.index.base import Ranking
+from mentor_retriever.index.factory import open_index
 from mentor_retriever.settings import RetrieverSettings
 from tests.support.service_process import ServiceProcess, run_to_exit, running_process
 
@@ -44,6 +45,16 @@ def encoder_path() -> str:
     assert spec is not None
     assert spec.origin is not None
     return str(Path(spec.origin).parent / "model")
+
+
+def ranked(settings: RetrieverSettings, corpus: Path, query: str, top_n: int) -> Ranking:
+    """What the index of the settings finds, opened (or made) for this one query."""
+    encoder = open_encoder(settings) if settings.dense else None
+    opened = open_index(settings, Corpus(corpus), encoder)
+    if opened.vectors is not None and encoder is not None:
+        return opened.vectors.search(encoder.encode_queries([query]), top_n)[0]
+    assert opened.words is not None
+    return opened.words.search([query], top_n)[0]
 
 
 @pytest.fixture(scope="module")
@@ -134,30 +145,29 @@ def test_bm25_ranks_as_bm25s_does_with_both_sides_stemmed(corpus: Path) -> None:
     texts = list(Corpus(corpus).contents())
     reference = bm25s.BM25()
     reference.index(bm25s.tokenize(texts, stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
-    index = open_index(RetrieverSettings(corpus_path=corpus), Corpus(corpus))
+    settings = RetrieverSettings(corpus_path=corpus)
     for query in ("a river and its painter", "engine number 17", "capital cities"):
         tokens = bm25s.tokenize([query], stopwords="en", stemmer=stemmer, show_progress=False)
         rows, scores = reference.retrieve(tokens, k=10, show_progress=False)
-        found = index.search([query], 10)[0]
+        found = ranked(settings, corpus, query, 10)
         assert [score for _, score in found] == pytest.approx([s for s in scores[0].tolist() if s > 0])
         assert {row for row, score in found if score > found[-1][1]} <= set(rows[0].tolist())
 
 
 def test_dense_finds_meaning_saves_its_index_and_loads_it_again(corpus: Path, tmp_path: Path) -> None:
-    index_path = tmp_path / "flat.index"
+    index_path = tmp_path / "flat"
     settings = RetrieverSettings(
         corpus_path=corpus,
         retrieval_method="minilm",
         retrieval_model_path=Path(encoder_path()),
         index_path=index_path,
     )
-    built = open_index(settings, Corpus(corpus))
     query = "the seat of the French government"
-    (ranking,) = built.search([query], 5)
+    ranking = ranked(settings, corpus, query, 5)
+    assert (index_path / "manifest.json").is_file()
     assert Corpus(corpus)[ranking[0][0]]["id"] == "paris"
     assert [score for _, score in ranking] == sorted((score for _, score in ranking), reverse=True)
-    loaded = open_index(settings, Corpus(corpus))
-    assert loaded.search([query], 5) == [ranking]
+    assert ranked(settings, corpus, query, 5) == ranking
     encoder = open_encoder(settings)
     exact = encoder.encode_passages(list(Corpus(corpus).contents())) @ encoder.encode_queries([query])[0]
     assert [row for row, _ in ranking] == np.argsort(-exact)[:5].tolist()
@@ -174,16 +184,16 @@ def test_a_prebuilt_flat_index_without_a_manifest_opens(corpus: Path, tmp_path: 
     flat = faiss.IndexFlatIP(encoder.dimension)
     flat.add(encoder.encode_passages(list(Corpus(corpus).contents())))
     faiss.write_index(flat, str(settings.index_path))
-    assert open_index(settings, Corpus(corpus)).search(["capital of France"], 1)[0][0][0] == 200
+    assert ranked(settings, corpus, "capital of France", 1)[0][0] == 200
 
 
 def test_an_index_of_another_corpus_or_dimension_is_refused(corpus: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text('{"id": 1, "contents": "something else"}\n')
     kept = tmp_path / "bm25"
-    open_index(RetrieverSettings(corpus_path=other, index_path=kept), Corpus(other))
-    with pytest.raises(UserError, match="another corpus"):
-        open_index(RetrieverSettings(corpus_path=corpus, index_path=kept), Corpus(corpus))
+    ranked(RetrieverSettings(corpus_path=other, index_path=kept), other, "something", 1)
+    with pytest.raises(UserError, match="another documents|another corpus"):
+        ranked(RetrieverSettings(corpus_path=corpus, index_path=kept), corpus, "x", 1)
     wrong = faiss.IndexFlatIP(7)
     wrong.add(np.zeros((len(DOCUMENTS), 7), dtype=np.float32))
     path = tmp_path / "wrong.index"
@@ -192,19 +202,26 @@ def test_an_index_of_another_corpus_or_dimension_is_refused(corpus: Path, tmp_pa
         "corpus_path": corpus,
         "retrieval_method": "minilm",
         "retrieval_model_path": Path(encoder_path()),
+        "index_path": path,
     }
     with pytest.raises(UserError, match="dimension 7"):
-        open_index(RetrieverSettings(**dense, index_path=path), Corpus(corpus))
+        ranked(RetrieverSettings(**dense), corpus, "x", 1)
+    strange = faiss.IndexFlatIP(384)
+    strange.add(np.random.default_rng(0).normal(size=(len(DOCUMENTS), 384)).astype(np.float32))
+    faiss.write_index(strange, str(path))
+    with pytest.raises(UserError, match="of another corpus or encoder: its vector 0 has cosine"):
+        ranked(RetrieverSettings(**dense), corpus, "x", 1)
+    assert ranked(RetrieverSettings(**dense, check_vectors=False), corpus, "x", 1)
     path.write_text("not an index")
     with pytest.raises(UserError, match="not a FAISS index"):
-        open_index(RetrieverSettings(**dense, index_path=path), Corpus(corpus))
+        ranked(RetrieverSettings(**dense), corpus, "x", 1)
 
 
 def test_an_index_that_cannot_be_written_names_the_path_and_leaves_nothing(corpus: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(UserError, match=str(blocked / "index")):
-        open_index(RetrieverSettings(corpus_path=corpus, index_path=blocked / "index"), Corpus(corpus))
+        ranked(RetrieverSettings(corpus_path=corpus, index_path=blocked / "index"), corpus, "x", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -268,8 +285,7 @@ def test_flashrags_keys_are_understood(corpus: Path, tmp_path: Path) -> None:
     settings = load_settings(RetrieverSettings, config=config)
     assert (settings.default_top_n, settings.encode_batch_size, settings.query_max_length) == (5, 32, 64)
     assert (settings.pooling, settings.prefixes) == ("mean", ("ask: ", "passage: "))
-    index = open_index(settings, Corpus(corpus))
-    assert index.search(["capital of France"], 1)[0][0][0] == 200
+    assert ranked(settings, corpus, "capital of France", 1)[0][0] == 200
 
 
 def test_a_query_is_cut_at_the_configured_length(corpus: Path) -> None:
@@ -285,7 +301,7 @@ def test_a_query_is_cut_at_the_configured_length(corpus: Path) -> None:
 
 
 def test_a_full_queue_refuses_at_once(corpus: Path) -> None:
-    limits = ("--set", "workers=1", "--set", "max_queue=0")
+    limits = ("--set", "workers=1", "--set", "max_queue=0", "--set", "cache_size=0")
     with running_process("mentor_retriever", "--corpus-path", str(corpus), *limits) as service:
         heavy = {"query": ["rivers mountains painters engines"] * 500, "top_n": 100}
         with ThreadPoolExecutor(8) as threads:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmentor/rpc/v1/retriever.proto\x12\rmentor.rpc.v1\"<\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63ontents\x18\x02 \x01(\t\x12\x12\n\nextra_json\x18\x03 \x01(\t\"?\n\x03Hit\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.mentor.rpc.v1.Document\x12\r\n\x05score\x18\x02 \x01(\x01\"<\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x12\n\x05top_n\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_top_n\"2\n\x0eSearchResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.mentor.rpc.v1.Hit\"C\n\x12\x42\x61tchSearchRequest\x12\x0f\n\x07queries\x18\x01 \x03(\t\x12\x12\n\x05top_n\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_top_n\"0\n\x0cSearchResult\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.mentor.rpc.v1.Hit\"C\n\x13\x42\x61tchSearchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.mentor.rpc.v1.SearchResult2\xaf\x01\n\x10RetrieverService\x12\x45\n\x06Search\x12\x1c.mentor.rpc.v1.SearchRequest\x1a\x1d.mentor.rpc.v1.SearchResponse\x12T\n\x0b\x42\x61tchSearch\x12!.mentor.rpc.v1.BatchSearchRequest\x1a\".mentor.rpc.v1.BatchSearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dmentor/rpc/v1/retriever.proto\x12\rmentor.rpc.v1\"<\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x63ontents\x18\x02 \x01(\t\x12\x12\n\nextra_json\x18\x03 \x01(\t\"?\n\x03Hit\x12)\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x17.mentor.rpc.v1.Document\x12\r\n\x05score\x18\x02 \x01(\x01\"<\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x12\n\x05top_n\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_top_n\"J\n\x0eSearchResponse\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.mentor.rpc.v1.Hit\x12\x16\n\x0emissing_shards\x18\x02 \x03(\t\"C\n\x12\x42\x61tchSearchRequest\x12\x0f\n\x07queries\x18\x01 \x03(\t\x12\x12\n\x05top_n\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x08\n\x06_top_n\"H\n\x0cSearchResult\x12 \n\x04hits\x18\x01 \x03(\x0b\x32\x12.mentor.rpc.v1.Hit\x12\x16\n\x0emissing_shards\x18\x02 \x03(\t\"C\n\x13\x42\x61tchSearchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.mentor.rpc.v1.SearchResult2\xaf\x01\n\x10RetrieverService\x12\x45\n\x06Search\x12\x1c.mentor.rpc.v1.SearchRequest\x1a\x1d.mentor.rpc.v1.SearchResponse\x12T\n\x0b\x42\x61tchSearch\x12!.mentor.rpc.v1.BatchSearchRequest\x1a\".mentor.rpc.v1.BatchSearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST']._serialized_start=175
   _globals['_SEARCHREQUEST']._serialized_end=235
   _globals['_SEARCHRESPONSE']._serialized_start=237
-  _globals['_SEARCHRESPONSE']._serialized_end=287
-  _globals['_BATCHSEARCHREQUEST']._serialized_start=289
-  _globals['_BATCHSEARCHREQUEST']._serialized_end=356
-  _globals['_SEARCHRESULT']._serialized_start=358
-  _globals['_SEARCHRESULT']._serialized_end=406
-  _globals['_BATCHSEARCHRESPONSE']._serialized_start=408
-  _globals['_BATCHSEARCHRESPONSE']._serialized_end=475
-  _globals['_RETRIEVERSERVICE']._serialized_start=478
-  _globals['_RETRIEVERSERVICE']._serialized_end=653
+  _globals['_SEARCHRESPONSE']._serialized_end=311
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=313
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=380
+  _globals['_SEARCHRESULT']._serialized_start=382
+  _globals['_SEARCHRESULT']._serialized_end=454
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=456
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=523
+  _globals['_RETRIEVERSERVICE']._serialized_start=526
+  _globals['_RETRIEVERSERVICE']._serialized_end=701
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mentor.rpc.v1.retriever_pb2_grpc import add_RetrieverServiceServicer_to_server
 from mentor.serving import RpcBinding, Service
 from mentor.serving.metrics import new_registry
+from mentor_retriever.admin import create_admin_router
 from mentor_retriever.engine import Retriever
 from mentor_retriever.rest import create_router
 from mentor_retriever.rpc import FULL_NAME, RetrieverServicer
@@ -19,6 +20,7 @@ def build(settings: RetrieverSettings) -> Service:
         name="retriever",
         settings=settings,
         routers=(create_router(retriever),),
+        admin_routers=(create_admin_router(retriever),),
         rpcs=(RpcBinding(add_RetrieverServiceServicer_to_server, RetrieverServicer(retriever), FULL_NAME),),
         lifespan=retriever.lifespan,
         checks={"index": retriever.ready},

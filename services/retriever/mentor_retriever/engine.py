@@ -1,35 +1,38 @@
-"""The retriever itself, behind both transports: validation, admission, search off the event loop, documents."""
+"""The retriever itself, behind both transports: validation, admission, deadlines, the index in service and its swap."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 
-from mentor.errors import InfrastructureError, OverloadedError, UserError
-from mentor.serving.admission import Admission
-from mentor_retriever.corpus import Corpus, Document
-from mentor_retriever.index import Index, Ranking, open_index
+from mentor.errors import ConflictError, DeadlineError, InfrastructureError, OverloadedError, UserError
+from mentor.rpc.context import remaining
+from mentor.serving.settings import setting_error
+from mentor_retriever.backends import Hit
+from mentor_retriever.generation import Generation, in_daemon, open_backend
 from mentor_retriever.metrics import RetrieverMetrics
+from mentor_retriever.pipeline import QueryGate
 from mentor_retriever.settings import RetrieverSettings
 
 log = structlog.get_logger("retriever")
 EMPTY_QUERY = "Query content cannot be empty"
 """The published server's words; clients compare them."""
+_WARM = tuple(f"warm up with {number} words of some length" for number in range(8))
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A document and its score; higher is better."""
+class Answer:
+    """Best first; ``missing`` names the shards that did not answer."""
 
-    document: Document
-    score: float
+    hits: list[Hit]
+    missing: tuple[str, ...] = ()
 
 
 class Retriever:
@@ -37,23 +40,23 @@ class Retriever:
 
     def __init__(self, settings: RetrieverSettings, registry: CollectorRegistry) -> None:
         self.settings = settings
-        self._admission = Admission(settings.workers, settings.max_queue, settings.queue_timeout_s)
-        self._metrics = RetrieverMetrics(registry, self._admission)
-        self._threads = ThreadPoolExecutor(settings.workers, thread_name_prefix="search")
-        self._loaded: tuple[Corpus, Index] | None = None
+        self._gate = QueryGate(settings.max_queue)
+        self._metrics = RetrieverMetrics(registry, self._waiting, lambda: self._gate.requests)
+        self._current: Generation | None = None
+        self._swapping = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Load corpus and index in a thread, so that health and readiness answer meanwhile."""
+        """Load and warm up in a thread, so that health and readiness answer meanwhile."""
+        self._install(await self._loaded(1, self.settings))
         try:
-            loop = asyncio.get_running_loop()
-            self._loaded = await loop.run_in_executor(self._threads, self._load)
-            self._metrics.documents.set(len(self._loaded[0]))
             yield
         finally:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            if self._current is not None:
+                await self._current.backend.close()
 
-    async def search(self, queries: Sequence[str], top_n: int | None, endpoint: str) -> list[list[Hit]]:
+    async def search(self, queries: Sequence[str], top_n: int | None, endpoint: str) -> list[Answer]:
         """The best documents for each query.
 
         Args:
@@ -61,48 +64,94 @@ class Retriever:
 
         Raises:
             UserError: a blank or over-long query, no queries, too many of them, ``top_n`` out of range.
-            OverloadedError, DeadlineError: the queue is full, or the caller's deadline passed in it.
-            InfrastructureError: still loading.
+            OverloadedError, DeadlineError: the queue is full, or the caller's deadline passed.
+            InfrastructureError: still loading, or no shard answers.
         """
         count = self._checked(queries, top_n)
-        if self._loaded is None:
+        generation = self._current
+        if generation is None:
             raise InfrastructureError("the index is being loaded")
         try:
-            async with self._admission.slot():
-                loop = asyncio.get_running_loop()
-                answers = await loop.run_in_executor(self._threads, self._find, list(queries), count)
+            with self._gate.admit(len(queries)), generation.used(), self._metrics.seconds.time():
+                async with asyncio.timeout(remaining(self.settings.queue_timeout_s)):
+                    answers = await asyncio.gather(*(self._answer(generation, query, count) for query in queries))
         except OverloadedError:
             self._metrics.refused.inc()
             raise
+        except TimeoutError:
+            raise DeadlineError("the call's deadline passed before its queries were answered") from None
         self._metrics.queries.labels(endpoint).inc(len(queries))
+        self._metrics.partial.inc(sum(bool(answer.missing) for answer in answers))
         return answers
+
+    async def swap(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Load another index beside the one in service and put it in its place; requests under way end with the old one.
+
+        Args:
+            changes: settings that differ (``index_path``, ``corpus_path`` ...).
+
+        Raises:
+            UserError: a setting or what it names cannot be used; the old index stays in service.
+            ConflictError: another swap is under way.
+        """
+        if self._swapping.locked() or self._current is None:
+            raise ConflictError("an index is being loaded already")
+        async with self._swapping:
+            try:
+                settings = RetrieverSettings(**{**self._current.settings.model_dump(), **changes})
+            except ValidationError as error:
+                raise setting_error(error) from None
+            fresh = await self._loaded(self._current.number + 1, settings)
+            old = self._current
+            self._install(fresh)
+            task = asyncio.get_running_loop().create_task(old.retire())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+        return self.state()
+
+    def state(self) -> dict[str, Any]:
+        """What is in service, for operators."""
+        current = self._current
+        if current is None:
+            return {"generation": 0, "loading": True}
+        named = current.settings.model_dump(mode="json", include={"corpus_path", "index_path", "retrieval_method"})
+        documents = current.backend.documents
+        return {"generation": current.number, "loading": self._swapping.locked(), "documents": documents, **named}
 
     def ready(self) -> str | None:
         """Why queries cannot be taken now."""
-        return None if self._loaded else "the index is being loaded"
+        return None if self._current else "the index is being loaded"
 
     def health(self) -> dict[str, Any]:
         """The published fields, and what is being searched."""
-        available = int(self._loaded is not None)
+        available = int(self._current is not None)
         return {
             "status": "healthy" if available else "loading",
             "retrievers": {"total": 1, "available": available},
             "retrieval_method": self.settings.retrieval_method,
-            "documents": len(self._loaded[0]) if self._loaded else 0,
+            "documents": (self._current.backend.documents or 0) if self._current else 0,
+            "generation": self._current.number if self._current else 0,
         }
 
-    def _load(self) -> tuple[Corpus, Index]:
-        corpus = Corpus(self.settings.corpus_path)
-        index = open_index(self.settings, corpus)
-        log.info("index ready", documents=len(corpus), method=self.settings.retrieval_method)
-        return corpus, index
+    async def _answer(self, generation: Generation, query: str, top_n: int) -> Answer:
+        backend = generation.backend
+        found = await generation.cache.get((query, top_n), lambda: backend.rank(query, top_n))
+        return Answer(await backend.fetch(found), found.missing)
 
-    def _find(self, queries: list[str], top_n: int) -> list[list[Hit]]:
-        assert self._loaded is not None
-        corpus, index = self._loaded
-        with self._metrics.seconds.time():
-            rankings: list[Ranking] = index.search(queries, top_n)
-        return [[Hit(corpus[row], score) for row, score in ranking] for ranking in rankings]
+    async def _loaded(self, number: int, settings: RetrieverSettings) -> Generation:
+        backend = await in_daemon(lambda: open_backend(settings, self._metrics))
+        generation = Generation(number, settings, backend, self._metrics)
+        await backend.warm_up(_WARM)
+        return generation
+
+    def _install(self, generation: Generation) -> None:
+        self._current = generation
+        self._metrics.documents.set(generation.backend.documents or 0)
+        self._metrics.generation.set(generation.number)
+        log.info("index ready", **self.state())
+
+    def _waiting(self) -> int:
+        return self._current.backend.waiting if self._current else 0
 
     def _checked(self, queries: Sequence[str], top_n: int | None) -> int:
         settings = self.settings

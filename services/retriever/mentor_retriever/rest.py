@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from mentor.serving.responses import AsciiJSONResponse
-from mentor_retriever.engine import Hit, Retriever
+from mentor_retriever.backends import Hit
+from mentor_retriever.engine import Answer, Retriever
+
+MISSING_HEADER = "x-mentor-missing-shards"
 
 
 class SearchBody(BaseModel):
@@ -60,35 +64,46 @@ def create_router(retriever: Retriever) -> APIRouter:
     @router.post("/search")
     async def search(body: SearchBody) -> AsciiJSONResponse:
         """``[doc]``, with scores ``[[doc], [score]]``."""
-        (hits,) = await retriever.search([body.query], body.top_n, "search")
-        return AsciiJSONResponse(_published(hits, body.return_score))
+        answers = await retriever.search([body.query], body.top_n, "search")
+        return _response(_published(answers[0].hits, body.return_score), answers)
 
     @router.post("/batch_search")
     async def batch_search(body: BatchSearchBody) -> AsciiJSONResponse:
         """``[[doc]]``, with scores ``[[[doc], [score]]]``."""
         answers = await retriever.search(body.query, body.top_n, "batch_search")
-        return AsciiJSONResponse([_published(hits, body.return_score) for hits in answers])
+        return _response([_published(answer.hits, body.return_score) for answer in answers], answers)
 
     @router.post("/retrieve")
     async def retrieve(body: RetrieveBody) -> AsciiJSONResponse:
         """``{"result": [[doc]]}``, with scores ``{"result": [[{"document", "score"}]]}``."""
         answers = await retriever.search(body.queries, body.topk, "retrieve")
         shape = _scored if body.return_scores else _documents
-        return AsciiJSONResponse({"result": [shape(hits) for hits in answers]})
+        return _response({"result": [shape(answer.hits) for answer in answers]}, answers)
 
     @router.post("/v1/search")
     async def search_twin(body: SearchTwin) -> AsciiJSONResponse:
-        """``{"hits": [{"document", "score"}]}``."""
-        (hits,) = await retriever.search([body.query], body.top_n, "search")
-        return AsciiJSONResponse({"hits": _scored(hits)})
+        """``{"hits": [{"document", "score"}]}``, and ``missing_shards`` where some did not answer."""
+        answers = await retriever.search([body.query], body.top_n, "search")
+        return _response(_twin(answers[0]), answers)
 
     @router.post("/v1/batch_search")
     async def batch_search_twin(body: BatchSearchTwin) -> AsciiJSONResponse:
         """``{"results": [{"hits": [{"document", "score"}]}]}``."""
         answers = await retriever.search(body.queries, body.top_n, "batch_search")
-        return AsciiJSONResponse({"results": [{"hits": _scored(hits)} for hits in answers]})
+        return _response({"results": [_twin(answer) for answer in answers]}, answers)
 
     return router
+
+
+def _response(content: Any, answers: Sequence[Answer]) -> AsciiJSONResponse:
+    """With a header that names the shards which are missing, for clients whose answers have no place for it."""
+    missing = sorted({shard for answer in answers for shard in answer.missing})
+    return AsciiJSONResponse(content, headers={MISSING_HEADER: ",".join(missing)} if missing else None)
+
+
+def _twin(answer: Answer) -> dict[str, Any]:
+    partial = {"missing_shards": list(answer.missing)} if answer.missing else {}
+    return {"hits": _scored(answer.hits), **partial}
 
 
 def _documents(hits: list[Hit]) -> list[Any]:

@@ -9,7 +9,8 @@ from grpc.aio import ServicerContext
 
 from mentor.rpc.v1 import retriever_pb2 as pb
 from mentor.rpc.v1.retriever_pb2_grpc import RetrieverServiceServicer
-from mentor_retriever.engine import Hit, Retriever
+from mentor_retriever.backends import Hit
+from mentor_retriever.engine import Retriever
 
 FULL_NAME = pb.DESCRIPTOR.services_by_name["RetrieverService"].full_name
 Context = ServicerContext[Any, Any]
@@ -24,14 +25,18 @@ class RetrieverServicer(RetrieverServiceServicer):  # type: ignore[misc]
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """Answer one query."""
         top_n = request.top_n if request.HasField("top_n") else None
-        (hits,) = await self._retriever.search([request.query], top_n, "search")
-        return pb.SearchResponse(hits=[_hit(hit) for hit in hits])
+        (answer,) = await self._retriever.search([request.query], top_n, "search")
+        return pb.SearchResponse(hits=[_hit(hit) for hit in answer.hits], missing_shards=answer.missing)
 
     async def BatchSearch(self, request: pb.BatchSearchRequest, context: Context) -> pb.BatchSearchResponse:
         """Answer many queries."""
         top_n = request.top_n if request.HasField("top_n") else None
         answers = await self._retriever.search(list(request.queries), top_n, "batch_search")
-        return pb.BatchSearchResponse(results=[pb.SearchResult(hits=[_hit(hit) for hit in hits]) for hits in answers])
+        results = [
+            pb.SearchResult(hits=[_hit(hit) for hit in answer.hits], missing_shards=answer.missing)
+            for answer in answers
+        ]
+        return pb.BatchSearchResponse(results=results)
 
 
 def _hit(hit: Hit) -> pb.Hit:

@@ -1,9 +1,8 @@
-"""BM25 by bm25s, with English stop words and Snowball stemming on both sides."""
+"""BM25 by bm25s, with English stop words and Snowball stemming on both sides; a saved index is memory-mapped."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,18 @@ import bm25s
 import Stemmer
 
 from mentor.errors import UserError
-from mentor_retriever.corpus import Corpus
 from mentor_retriever.index.base import Ranking
-from mentor_retriever.index.manifest import Manifest
 
 
 class Bm25Index:
-    """A passage that shares no term with the query is not an answer: fewer than ``top_n`` rows can come back."""
+    """See ``TextIndex``. A passage that shares no term with the query is no answer: fewer than ``top_n`` can come back."""
 
     def __init__(self, index: bm25s.BM25, documents: int) -> None:
         self._index = index
         self._documents = documents
 
     def search(self, queries: Sequence[str], top_n: int) -> list[Ranking]:
-        """See ``Index.search``."""
+        """See ``TextIndex.search``."""
         count = min(top_n, self._documents)
         answers: list[Ranking] = []
         for tokens in tokenize(list(queries)):
@@ -45,38 +42,20 @@ def tokenize(texts: list[str]) -> list[list[str]]:
     return [list(terms) for terms in tokens]
 
 
-def open_bm25(corpus: Corpus, path: Path | None) -> Bm25Index:
-    """Load the index at ``path``, or build it (and keep it there).
+def build_bm25(texts: Iterable[str]) -> bm25s.BM25:
+    """Index texts; their terms are in memory meanwhile, about twice the size of the text."""
+    index = bm25s.BM25()
+    index.index(tokenize(list(texts)), show_progress=False)
+    return index
+
+
+def load_bm25(folder: Path, documents: int, *, mapped: bool) -> Bm25Index:
+    """A saved index.
 
     Raises:
-        UserError: ``path`` holds no such index, one of another corpus, or cannot be written.
+        UserError: ``folder`` holds none.
     """
-    manifest = Manifest("bm25", corpus.fingerprint, len(corpus))
-    if path is not None and path.exists():
-        manifest.check(path)
-        return Bm25Index(_load(path), len(corpus))
-    index = bm25s.BM25()
-    index.index(tokenize(list(corpus.contents())), show_progress=False)
-    if path is not None:
-        _save(index, path)
-        manifest.write(path)
-    return Bm25Index(index, len(corpus))
-
-
-def _load(path: Path) -> bm25s.BM25:
     try:
-        return bm25s.BM25.load(str(path), load_corpus=False)
+        return Bm25Index(bm25s.BM25.load(str(folder), load_corpus=False, mmap=mapped), documents)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a bm25s index: {error}", field="index_path") from None
-
-
-def _save(index: bm25s.BM25, path: Path) -> None:
-    fresh = path.with_name(path.name + ".part")
-    try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        index.save(str(fresh), show_progress=False)
-        fresh.replace(path)
-    except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise UserError(f"cannot write {path}: {error.strerror or error}", field="index_path") from None
+        raise UserError(f"{folder} is not a bm25s index: {error}", field="index_path") from None

@@ -1,18 +1,15 @@
-"""A jsonl corpus, memory-mapped: only the line offsets are kept in memory, documents are parsed when asked for."""
+"""A jsonl corpus, memory-mapped as its offsets are: nothing of it is kept in memory, documents are parsed when asked for."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mentor.errors import UserError
+from mentor_retriever.corpus.offsets import find_offsets
 
 Document = dict[str, Any]
 """``id`` and ``contents`` as strings, then the line's other fields as they are."""
@@ -30,39 +27,27 @@ class Corpus:
         try:
             with path.open("rb") as file:
                 self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._data.madvise(mmap.MADV_RANDOM)
         except ValueError:
             raise UserError(f"{path} is empty", field="corpus_path") from None
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}", field="corpus_path") from None
-        self._starts, self.fingerprint = self._scan()
-        if not len(self._starts):
+        offsets = find_offsets(path, self._check)
+        self._starts, self.fingerprint = offsets.starts, offsets.sha256
+        if not len(self):
             raise UserError(f"{path} holds no documents", field="corpus_path")
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._starts) - 1
 
     def __getitem__(self, position: int) -> Document:
-        start = int(self._starts[position])
-        end = self._data.find(b"\n", start)
-        return _document(json.loads(self._data[start : end if end >= 0 else len(self._data)]))
+        start, after = int(self._starts[position]), int(self._starts[position + 1])
+        return _document(json.loads(self._data[start:after].split(b"\n", 1)[0]))
 
-    def contents(self) -> Iterator[str]:
-        """The text of every document, in order."""
-        for position in range(len(self)):
+    def contents(self, begin: int = 0, end: int | None = None) -> Iterator[str]:
+        """The text of the documents from ``begin`` up to ``end`` (all of them), in order."""
+        for position in range(begin, len(self) if end is None else end):
             yield self[position]["contents"]
-
-    def _scan(self) -> tuple[NDArray[np.int64], str]:
-        """Offsets of the documents, each of them checked, and a hash of the file."""
-        starts: list[int] = []
-        digest = hashlib.sha256()
-        position = 0
-        for number, line in enumerate(iter(self._data.readline, b""), start=1):
-            digest.update(line)
-            if line.strip():
-                self._check(number, line)
-                starts.append(position)
-            position += len(line)
-        return np.asarray(starts, dtype=np.int64), digest.hexdigest()
 
     def _check(self, number: int, line: bytes) -> None:
         try:
