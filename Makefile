@@ -6,7 +6,7 @@ SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox soak-sandbox hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox bench-retriever soak-sandbox hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -96,6 +96,9 @@ bench: setup  ## throughput of the services on this machine
 
 bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BENCH_SANDBOX_FUSION=DIR), results in runs/
 	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox
+
+bench-retriever: setup  ## the retriever beside Search-R1's and MENTOR/ReCall's (checkouts: MENTOR_BENCH_SEARCH_R1=DIR, ...)
+	$(BIN)/python -m benchmarks.retriever --output runs/bench-retriever
 
 hostile-sandbox: setup  ## every hostile case against the sandbox and its peers, each in a container; a table of scores
 	$(BIN)/python -m tests.hostile --output runs/hostile

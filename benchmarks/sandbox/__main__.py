@@ -13,8 +13,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from benchmarks.results import Row, markdown
 from benchmarks.sandbox import cpu, neighbours, rates
-from benchmarks.sandbox.results import Row, markdown
 
 PARTS: dict[str, Callable[[int, float], Awaitable[list[Row]]]] = {
     "untrusted": rates.untrusted,

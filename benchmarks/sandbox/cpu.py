@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.sandbox.load import Client, cpu_s, load
+from benchmarks.client import Client
+from benchmarks.results import Row
+from benchmarks.sandbox.load import cpu_s, load
 from benchmarks.sandbox.rates import LOGGED, is_five
-from benchmarks.sandbox.results import Row
 from mentor_sandbox.processes import ENVIRONMENT
 from tests.support.service_process import environment, running_process
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.sandbox.load import Client, load
+from benchmarks.client import Client
+from benchmarks.results import Row
+from benchmarks.sandbox.load import load
 from benchmarks.sandbox.rates import LOGGED, REGISTERED, ours_execute
-from benchmarks.sandbox.results import Row
 from tests.support.service_process import running_process
 
 LOOPS, HOGS = 8, 2

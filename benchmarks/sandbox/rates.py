@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.sandbox.load import Call, Client, load
+from benchmarks.client import Call, Client
+from benchmarks.results import Row
+from benchmarks.sandbox.load import load
 from benchmarks.sandbox.peers import FUSION, sandbox_fusion, stand_in
-from benchmarks.sandbox.results import Row
 from mentor.tools import MATH_TOOLS
 from tests.support.service_process import running_process
 

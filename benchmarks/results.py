@@ -23,6 +23,8 @@ class Row:
     samples: int
     goal: float | None = None
     at_most: bool = False
+    errors: int = 0
+    """Requests that failed, on either side; any makes the comparison worthless."""
 
     @property
     def ratio(self) -> float:
@@ -31,7 +33,9 @@ class Row:
 
     @property
     def missed(self) -> bool:
-        """Whether there is a goal and it was not reached."""
+        """Whether there is a goal and it was not reached, or a request failed."""
+        if self.errors:
+            return True
         if self.goal is None or not self.theirs:
             return False
         return self.ratio > self.goal if self.at_most else self.ratio < self.goal
@@ -40,7 +44,11 @@ class Row:
         """For the terminal."""
         goal = "" if self.goal is None else f" ({'at most' if self.at_most else 'at least'} {self.goal:g})"
         theirs = f"{self.peer} {spread(self.theirs)} {self.unit}   ratio {self.ratio:.2f}{goal}" if self.theirs else ""
-        return f"{self.name}: {spread(self.ours)} {self.unit}   {theirs or self.peer}   n={self.samples}"
+        return f"{self.name}: {spread(self.ours)} {self.unit}   {theirs or self.peer}   n={self.samples}{self._failed}"
+
+    @property
+    def _failed(self) -> str:
+        return f" errors={self.errors}" if self.errors else ""
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,5 +75,5 @@ def markdown(rows: Sequence[Row]) -> str:
         ratio = f"{row.ratio:.2f}" if row.theirs else ""
         theirs = f"{spread(row.theirs)} {row.unit}" if row.theirs else ""
         ours = f"{spread(row.ours)} {row.unit}"
-        lines.append(f"| {row.name} | {ours} | {row.peer} | {theirs} | {ratio} | {goal} | {row.samples} |")
+        lines.append(f"| {row.name} | {ours} | {row.peer} | {theirs} | {ratio} | {goal} | {row.samples}{row._failed} |")
     return "\n".join(lines) + "\n"
