@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mentor.cli import analyse, grade, jobs, local, models, reward, trajectory
+from mentor.cli import analyse, data, grade, jobs, local, models, reward, trajectory
 
 app = typer.Typer(
     help="Distil a large model's tool use into a small one (arXiv 2510.18383).",
@@ -28,6 +28,7 @@ for name, part in (
     ("reward", reward.app),
     ("trajectory", trajectory.app),
     ("jobs", jobs.app),
+    ("data", data.app),
 ):
     app.add_typer(part, name=name)
 local.add_commands(app)

@@ -36,7 +36,7 @@ async def with_retries(attempt: Callable[[float], Awaitable[T]], policy: RetryPo
         try:
             return await attempt(max(0.001, until - time.monotonic()))
         except InfrastructureError as error:
-            wait = _wait(error, number, policy)
+            wait = backoff_s(error, number, policy)
             if number == policy.attempts or time.monotonic() + wait >= until:
                 error.message = f"{error.message} (gave up after {number} attempts)"
                 error.args = (error.message,)
@@ -45,7 +45,8 @@ async def with_retries(attempt: Callable[[float], Awaitable[T]], policy: RetryPo
     raise AssertionError("a policy has at least one attempt")
 
 
-def _wait(error: InfrastructureError, number: int, policy: RetryPolicy) -> float:
+def backoff_s(error: InfrastructureError, number: int, policy: RetryPolicy) -> float:
+    """Seconds to wait after the ``number``th failure: exponential with jitter, and no less than the server asks for."""
     jittered = random.uniform(0.5, 1.0) * min(policy.max_backoff_s, policy.backoff_s * 2.0 ** (number - 1))
     asked = error.retry_after if isinstance(error, OverloadedError) else 0.0
     return max(jittered, asked)
