@@ -24,6 +24,7 @@ _SERVE = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module to the root."""
     app.command(context_settings=_SERVE)(serve)
+    app.command(context_settings=_SERVE)(index)
     for command in (up, down, status, demo, distill, doctor):
         app.command()(command)
 
@@ -45,6 +46,11 @@ def serve(context: typer.Context, name: Annotated[str, typer.Argument(help="serv
             known = ", ".join([*modules, *(f"{worker}-worker" for worker in WORKERS)])
             raise UserError(f"there is no service {name!r}", field="NAME", allowed=known)
     os.execv(sys.executable, [*command, *context.args])
+
+
+def index(context: typer.Context) -> None:
+    """Build, inspect, estimate, evaluate and compare the retriever's indexes, export encoders; `mentor index --help`."""
+    os.execv(sys.executable, [sys.executable, "-m", "mentor_retriever.tools", *context.args])
 
 
 def up(

@@ -28,8 +28,6 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Arenas keep the largest batch's memory for good: shapes vary here.
-        options.enable_cpu_mem_arena = False
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._inputs = {given.name for given in self._session.get_inputs()}
         self._output = self._session.get_outputs()[0]

@@ -37,6 +37,7 @@ class Kind:
     exact: bool = False
     lists: bool = False
     graph: bool = False
+    recall: float = 1.0
     about: str = ""
 
     def factory_for(self, documents: int, dimension: int) -> str:
@@ -84,13 +85,38 @@ def subspaces(dimension: int) -> int:
 _ALL = (
     Kind("flat", "Flat", 4, exact=True, about="exact; the reference"),
     Kind("flat-fp16", "SQfp16", 2, about="half the memory, no loss worth naming"),
-    Kind("sq8", "SQ8", 1, about="a quarter of the memory"),
-    Kind("ivf-flat", "IVF{lists},Flat", 4, extra_bytes=8, lists=True, about="visits some lists only"),
-    Kind("ivf-sq8", "IVF{lists},SQ8", 1, extra_bytes=8, lists=True, about="the same in a quarter of the memory"),
-    Kind("hnsw", f"HNSW{_HNSW_LINKS},Flat", 4, extra_bytes=8 * _HNSW_LINKS + 16, graph=True, about="built slowly"),
+    Kind("sq8", "SQ8", 1, recall=0.994, about="a quarter of the memory"),
+    Kind("ivf-flat", "IVF{lists},Flat", 4, extra_bytes=8, lists=True, recall=0.969, about="visits some lists only"),
+    Kind(
+        "ivf-sq8",
+        "IVF{lists},SQ8",
+        1,
+        extra_bytes=8,
+        lists=True,
+        recall=0.964,
+        about="the same in a quarter of the memory",
+    ),
+    Kind(
+        "hnsw",
+        f"HNSW{_HNSW_LINKS},Flat",
+        4,
+        extra_bytes=8 * _HNSW_LINKS + 16,
+        graph=True,
+        recall=0.997,
+        about="built slowly",
+    ),
     Kind("rabitq", "RaBitQ4", 0.5, extra_bytes=32, refine=8, about="an eighth of the memory, re-ranked"),
     Kind("pq-fastscan", "PQ{subspaces}x4fs", 0.25, refine=16, about="a sixteenth of the memory, re-ranked"),
-    Kind("ivf-rabitq", "IVF{lists},RaBitQ4", 0.5, extra_bytes=40, refine=8, lists=True, about="for large corpora"),
+    Kind(
+        "ivf-rabitq",
+        "IVF{lists},RaBitQ4",
+        0.5,
+        extra_bytes=40,
+        refine=8,
+        lists=True,
+        recall=0.969,
+        about="for large corpora",
+    ),
 )
 KINDS = {kind.name: kind for kind in _ALL}
 

@@ -1,0 +1,1 @@
+"""What operators run around the service: build, inspect, estimate, evaluate and compare indexes, export encoders."""
