@@ -47,6 +47,7 @@ def main() -> int:
     )  # fmt: skip
     rows: list[Row] = []
     for part in chosen.part or PARTS:
+        print(f"-- {part}", file=sys.stderr, flush=True)
         found = PARTS[part](plan)
         rows += found
         print("\n".join(row.line() for row in found), flush=True)

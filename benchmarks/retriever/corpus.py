@@ -1,9 +1,9 @@
 """Seeded corpora of the shape of FlashRAG's (JSON lines ``{id, contents}``, 100 words) with a flat FAISS index each.
 
-``MENTOR_BENCH_PASSAGES=FILE`` names real passages of that shape: they come first, with the encoder's own vectors, and
-the rest of the corpus are windows of their words. Without it all text is made from seeded words, and the first
-thousand passages have the encoder's vectors. All other vectors are seeded points of the unit sphere: a flat scan costs
-the same whatever the numbers are. Memory does not grow with the number of passages.
+``MENTOR_BENCH_PASSAGES=FILE`` names real passages of that shape: they come first, and the
+rest of the corpus are windows of their words. Without it all text is made from seeded words. The first thousand
+passages have the encoder's vectors (all of them in a corpus of real ones only); the others are seeded points of the
+unit sphere: a flat scan costs the same whatever the numbers are. Memory does not grow with the number of passages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PASSAGES = "MENTOR_BENCH_PASSAGES"
 SEED = 20181220
 WORDS = 100
 ENCODED = 1000
-"""Passages with the encoder's vectors where there are no real ones."""
+"""Passages with the encoder's vectors at the head of a corpus."""
 _CHUNK = 10_000
 _SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu an el in or us sta tri plo ski"
 
@@ -64,7 +64,7 @@ def make(work: Path, size: int, *, real_only: bool = False, vectors: bool = True
     head = _real_passages(source) if source else list(islice(_made_up(), ENCODED))
     head = head[:size]
     size = len(head) if real_only else size
-    encoded = len(head) if vectors else 0
+    encoded = (len(head) if real_only else min(ENCODED, len(head))) if vectors else 0
     name = f"{size}-{_digest(head)}-{encoded}"
     found = Corpus(
         work / f"{name}.jsonl", work / f"{name}.flat", size, encoded, source.name if source else "seeded words"
@@ -132,21 +132,10 @@ def _write_index(corpus: Corpus, head: list[str]) -> None:
     with fresh.open("wb") as out:
         out.write(empty)
         if head:
-            out.write(_vectors(corpus.index.parent, head).tobytes())
+            out.write(encoder.encode(head).tobytes())
         for begin in range(len(head), corpus.size, _CHUNK):
             out.write(_synthetic(begin, min(_CHUNK, corpus.size - begin)).tobytes())
     fresh.replace(corpus.index)
-
-
-def _vectors(work: Path, head: list[str]) -> NDArray[np.float32]:
-    """The encoder's, kept for corpora of other sizes that begin with the same passages."""
-    kept = work / f"vectors-{_digest(head)}.npy"
-    if not kept.exists():
-        fresh = kept.with_suffix(".part.npy")
-        np.save(fresh, encoder.encode(head))
-        fresh.replace(kept)
-    vectors: NDArray[np.float32] = np.load(kept)
-    return vectors
 
 
 def _digest(texts: list[str]) -> str:

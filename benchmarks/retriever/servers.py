@@ -95,6 +95,7 @@ def running(
             if start is None:
                 log.seek(0)
                 raise AssertionError(f"{name} did not start:\n" + log.read()[-3000:].decode("utf-8", "replace"))
+            print(f"{name} up after {start.wall_s:.1f} s", file=sys.stderr, flush=True)
             yield Server(name, route, port, start)
         finally:
             _stop(process)
