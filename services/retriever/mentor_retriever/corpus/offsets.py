@@ -59,7 +59,7 @@ def _kept(path: Path) -> Offsets | None:
                 return None
             _describe(path, origin.sha256)
         return Offsets(_mapped(array), origin.sha256)
-    except (OSError, ValueError, TypeError):
+    except (OSError, EOFError, ValueError, TypeError):
         return None
 
 

@@ -48,7 +48,6 @@ def sharded(vectors: NDArray[np.float32], makers: Sequence[Callable[[], Any]]) -
     whole = shards(dimension, True, True)  # searched in threads; successive ids
     for part in parts:
         whole.add_shard(part)
-    whole.kept = parts  # FAISS does not own them
     return whole
 
 
@@ -58,8 +57,6 @@ def _on(device: int, dimension: int, fp16: bool) -> Callable[[], Any]:
         config.device = device
         config.useFloat16 = fp16
         resources = faiss.StandardGpuResources()
-        index: Any = faiss.GpuIndexFlatIP(resources, dimension, config)
-        index.resources = resources
-        return index
+        return faiss.GpuIndexFlatIP(resources, dimension, config)  # FAISS's wrapper keeps the resources
 
     return make
