@@ -25,7 +25,13 @@ from mentor_retriever.settings import RetrieverSettings
 from tests.support.service_process import environment, running_process
 
 SYNTHETIC = ("--method", "dense", "--set", "encoder_factory=tests.support.synthetic_encoder:make")
-TEXTS = ("rivers", "mountains of the north", "a painter and her engine, who crossed a bridge", "orbits", "the old treaty")
+TEXTS = (
+    "rivers",
+    "mountains of the north",
+    "a painter and her engine, who crossed a bridge",
+    "orbits",
+    "the old treaty",
+)
 
 
 def encoder_path() -> Path:
@@ -108,8 +114,11 @@ def test_inspect_says_what_it_is_and_finds_a_flipped_bit(corpus: Path, flat: Pat
         file.write(b"\xff")
     process = subprocess.run(
         [sys.executable, "-m", "mentor_retriever.tools", "inspect", "--verify", str(copy)],
-        env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (process.returncode, json.loads(process.stdout)["damaged"]) == (1, ["index.faiss"])
 
 
@@ -127,12 +136,24 @@ def test_bad_arguments_are_one_line_that_names_them(corpus: Path, tmp_path: Path
     assert not (tmp_path / "x").exists()
 
 
-def test_a_finished_index_and_another_unfinished_one_are_not_built_over(corpus: Path, flat: Path, tmp_path: Path) -> None:
+def test_a_finished_index_and_another_unfinished_one_are_not_built_over(
+    corpus: Path, flat: Path, tmp_path: Path
+) -> None:
     said = mentor_index("build", "--corpus", str(corpus), "--output", str(flat), *SYNTHETIC, code=2)
     assert "holds a finished index" in said
     (tmp_path / "build.json").write_text(
-        json.dumps({"kind": "sq8", "encoder": "e", "dimension": 1, "documents": 1, "corpus_sha256": "", "seed": 0,
-                    "chunk": 1, "ranges": []})  # fmt: skip
+        json.dumps(
+            {
+                "kind": "sq8",
+                "encoder": "e",
+                "dimension": 1,
+                "documents": 1,
+                "corpus_sha256": "",
+                "seed": 0,
+                "chunk": 1,
+                "ranges": [],
+            }
+        )
     )
     said = mentor_index("build", "--corpus", str(corpus), "--output", str(tmp_path), *SYNTHETIC, code=2)
     assert "unfinished build of another kind ('sq8', now 'flat')" in said
@@ -148,7 +169,17 @@ def test_the_estimate_is_printed_before_anything_is_built(corpus: Path, tmp_path
 
 
 def test_a_large_corpus_without_an_index_is_refused_with_the_command_that_builds_one(corpus: Path) -> None:
-    command = [sys.executable, "-m", "mentor_retriever", "--port", "0", "--grpc-port", "0", "--corpus-path", str(corpus)]
+    command = [
+        sys.executable,
+        "-m",
+        "mentor_retriever",
+        "--port",
+        "0",
+        "--grpc-port",
+        "0",
+        "--corpus-path",
+        str(corpus),
+    ]
     done = subprocess.run([*command, "--set", "index_at_start=1000"], env=environment(), capture_output=True, text=True)
     assert done.returncode == 2
     assert f"mentor index build --corpus {corpus} --method bm25 --output DIR" in done.stderr.splitlines()[-1]
@@ -175,7 +206,9 @@ def test_the_transformer_encoder_is_flashrags(corpus: Path) -> None:
     tokenizer: Any = AutoTokenizer.from_pretrained(encoder_path())
     model = AutoModel.from_pretrained(encoder_path()).eval()
     texts = [*TEXTS, Corpus(corpus)[7]["contents"]]
-    inputs = tokenizer([f"query: {text}" for text in texts], padding=True, truncation=True, max_length=64, return_tensors="pt")
+    inputs = tokenizer(
+        [f"query: {text}" for text in texts], padding=True, truncation=True, max_length=64, return_tensors="pt"
+    )
     with torch.no_grad():
         hidden = model(**inputs).last_hidden_state.masked_fill(~inputs["attention_mask"][..., None].bool(), 0.0)
         pooled = hidden.sum(dim=1) / inputs["attention_mask"].sum(dim=1)[..., None]
@@ -193,14 +226,20 @@ def test_onnx_is_the_same_encoder_and_int8_nearly(corpus: Path, tmp_path: Path) 
     mentor_index("export-encoder", str(encoder_path()), str(exported))
     base = {"corpus_path": corpus, "retrieval_method": "minilm", "retrieval_model_path": exported}
     found = {
-        backend: open_encoder(RetrieverSettings.model_validate({**base, "encoder_backend": backend})).encode_queries(TEXTS)
+        backend: open_encoder(RetrieverSettings.model_validate({**base, "encoder_backend": backend})).encode_queries(
+            TEXTS
+        )
         for backend in ("torch", "onnx", "onnx-int8", "auto")
     }
     assert np.allclose(found["onnx"], found["torch"], atol=1e-4)
     assert np.array_equal(found["auto"], found["onnx"])
     assert (np.einsum("td,td->t", found["onnx-int8"], found["torch"]) > 0.97).all()
     with pytest.raises(UserError, match="mentor index export-encoder"):
-        open_encoder(RetrieverSettings.model_validate({**base, "retrieval_model_path": encoder_path(), "encoder_backend": "onnx"}))
+        open_encoder(
+            RetrieverSettings.model_validate(
+                {**base, "retrieval_model_path": encoder_path(), "encoder_backend": "onnx"}
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -231,8 +270,9 @@ def test_an_index_of_another_encoder_or_kind_of_method_is_refused(corpus: Path, 
 
 def test_hybrid_and_cross_encoder_change_the_order(corpus: Path, flat: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=30522, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
-                        num_labels=1)  # fmt: skip
+    config = BertConfig(
+        vocab_size=30522, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, num_labels=1
+    )
     BertForSequenceClassification(config).save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes((encoder_path() / "tokenizer.json").read_bytes())
     options = ["--corpus-path", str(corpus), "--index-path", str(flat), "--retrieval-method", "dense"]
@@ -253,7 +293,10 @@ def test_eval_and_compare_print_recall(corpus: Path, flat: Path, tmp_path: Path)
     questions = tmp_path / "questions.jsonl"
     with questions.open("w") as file:
         for number in range(0, 3000, 100):
-            file.write(json.dumps({"question": Corpus(corpus)[number]["contents"], "golden_answers": [f"Passage {number}"]}) + "\n")
+            file.write(
+                json.dumps({"question": Corpus(corpus)[number]["contents"], "golden_answers": [f"Passage {number}"]})
+                + "\n"
+            )
     common = ["--corpus", str(corpus), "--questions", str(questions), *SYNTHETIC]
     found = json.loads(mentor_index("eval", "--index", str(flat), *common))
     assert (found["questions"], found["answer_recall"], found["recall_against_flat"]) == (30, 1.0, 1.0)

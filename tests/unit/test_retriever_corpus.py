@@ -14,7 +14,12 @@ from mentor.errors import UserError
 from mentor_retriever.corpus import Corpus
 from mentor_retriever.corpus import jsonl as jsonl_module
 
-LINES = ['{"id": 1, "contents": "one", "url": "u", "tags": ["a"]}', "", '{"id": "2", "title": "T", "text": "two"}', "  "]
+LINES = [
+    '{"id": 1, "contents": "one", "url": "u", "tags": ["a"]}',
+    "",
+    '{"id": "2", "title": "T", "text": "two"}',
+    "  ",
+]
 
 
 @pytest.fixture
@@ -92,7 +97,7 @@ def test_where_nothing_may_be_written_the_offsets_stay_in_memory(path: Path, mon
 
 def test_a_bad_line_leaves_no_offsets_behind(path: Path) -> None:
     path.write_text('{"id": 1, "contents": "a"}\n{"id": 2')
-    with pytest.raises(UserError, match="corpus.jsonl:2:"):
+    with pytest.raises(UserError, match=r"corpus\.jsonl:2:"):
         Corpus(path)
     assert [file.name for file in path.parent.iterdir()] == ["corpus.jsonl"]
 

@@ -49,7 +49,11 @@ def flat(vectors: NDArray[np.float32]) -> Any:
 @pytest.mark.parametrize("count", [1, 5, 64])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_sliced_flat_search_finds_what_faiss_finds(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], threads: int, count: int, monkeypatch: pytest.MonkeyPatch
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    threads: int,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("mentor_retriever.index.flat._SMALLEST_SLICE", 1000)
     scores, rows = flat(vectors).search(queries[:count], 10)

@@ -157,7 +157,6 @@ def test_the_gate_counts_queries_and_lets_a_lone_request_in_whatever_its_size() 
         with pytest.raises(OverloadedError, match="50 queries are inside, 10 may") as refused, gate.admit(1):
             pass
         assert 0.1 <= refused.value.retry_after <= 30
-    with gate.admit(6), gate.admit(4):
-        with pytest.raises(OverloadedError), gate.admit(1):
-            pass
+    with gate.admit(6), gate.admit(4), pytest.raises(OverloadedError), gate.admit(1):
+        pass
     assert (gate.queries, gate.requests) == (0, 0)
