@@ -119,6 +119,14 @@ RETRIEVER = Board(
                 number("Waiting", "sum(mentor_retriever_queue_depth)"),
                 number("Refused per second", "sum(rate(mentor_retriever_refused_total[$__rate_interval]))", "reqps"),
                 number("Documents", "max(mentor_retriever_documents)", about="In the corpus that is served."),
+                number(
+                    "Cache hits",
+                    'sum(rate(mentor_retriever_cache_requests_total{outcome=~"hit|joined"}[$__rate_interval]))'
+                    " / sum(rate(mentor_retriever_cache_requests_total[$__rate_interval]))",
+                    "percentunit",
+                    "Queries whose ranking was kept, or was being computed for somebody else.",
+                ),
+                number("Index generation", "max(mentor_retriever_index_generation)", about="A swap adds one."),
             ),
         ),
         Section(
@@ -130,20 +138,43 @@ RETRIEVER = Board(
                     "reqps",
                 ),
                 Panel(
-                    "Search time",
+                    "Time of a request",
                     (
                         (quantile(0.5, "mentor_retriever_search_duration_seconds"), "p50"),
                         (quantile(0.99, "mentor_retriever_search_duration_seconds"), "p99"),
                     ),
                     "s",
-                    "Encoder and index, waiting excluded.",
+                    "From admission to the answer, waiting included.",
                 ),
                 Panel(
-                    "Queue and searches in flight",
+                    "Queue and requests in flight",
                     (
-                        ("sum(mentor_retriever_queue_depth)", "waiting"),
-                        ("sum(mentor_retriever_requests_in_flight)", "searching"),
+                        ("sum(mentor_retriever_queue_depth)", "queries waiting"),
+                        ("sum(mentor_retriever_requests_in_flight)", "requests"),
                     ),
+                ),
+                Panel(
+                    "Time of a batch by stage",
+                    ((quantile(0.5, "mentor_retriever_stage_duration_seconds", "stage"), "{{stage}} p50"),),
+                    "s",
+                    "Encoding, search by vectors or words, re-ranking, fetching the documents; waiting excluded.",
+                ),
+                Panel(
+                    "Queries in a batch by stage",
+                    (
+                        (
+                            "sum by (stage) (rate(mentor_retriever_batch_size_sum[$__rate_interval]))"
+                            " / sum by (stage) (rate(mentor_retriever_batch_size_count[$__rate_interval]))",
+                            "{{stage}}",
+                        ),
+                    ),
+                    about="Batches form of what waits: the more callers, the larger.",
+                ),
+                Panel(
+                    "Answers without a shard",
+                    (("sum(rate(mentor_retriever_partial_total[$__rate_interval]))", "partial"),),
+                    "reqps",
+                    "Only where retrievers hold parts of a corpus.",
                 ),
             ),
         ),

@@ -50,7 +50,7 @@ def assemble(
     """
     documents, dimension = vectors.shape
     faiss.omp_set_num_threads(threads)
-    index = faiss.index_factory(dimension, kind.factory_for(documents, dimension), faiss.METRIC_INNER_PRODUCT)
+    index: Any = faiss.index_factory(dimension, kind.factory_for(documents, dimension), faiss.METRIC_INNER_PRODUCT)
     if kind.graph:
         index.hnsw.efConstruction, index.hnsw.efSearch = _EF_CONSTRUCTION, _EF_SEARCH
     if not index.is_trained:
