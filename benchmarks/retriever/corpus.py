@@ -1,9 +1,9 @@
 """Seeded corpora of the shape of FlashRAG's (JSON lines ``{id, contents}``, 100 words) with a flat FAISS index each.
 
-``MENTOR_BENCH_PASSAGES=FILE`` names real passages of that shape: they come first, and the
-rest of the corpus are windows of their words. Without it all text is made from seeded words. The first thousand
-passages have the encoder's vectors (all of them in a corpus of real ones only); the others are seeded points of the
-unit sphere: a flat scan costs the same whatever the numbers are. Memory does not grow with the number of passages.
+``MENTOR_BENCH_PASSAGES=FILE`` names real passages of that shape: they come first, and the rest of the corpus are
+windows of their words. Without it all text is made from seeded words. The first thousand passages have the encoder's
+vectors (all of them in a corpus of real ones only); the others are seeded points of the unit sphere: a flat scan costs
+the same whatever the numbers are. Memory does not grow with the number of passages.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ most FLOPS/(2·N·d); encoding a query takes at least its own FLOPs. Other machi
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def bound(machine: Machine, rows: int, dimension: int, width: int, batch: int = 
 
 def limits(plan: Plan) -> list[Row]:
     """The machine's rates, what ours reaches of its bounds at 64 callers, and predictions for 21 M × 768."""
+    torch.set_num_threads(os.cpu_count() or 1)
     here = Machine("this CPU", _bandwidth(), _flops())
     sizes = [plan.corpus(size) for size in ((SCAN,) if plan.passages else (SCAN, ENCODER))]
     rate, per_query = _encoder(sizes[0], plan)

@@ -4,7 +4,8 @@ From checkouts of their sources, run by this environment's Python: Search-R1's `
 (``MENTOR_BENCH_SEARCH_R1=DIR``), and MENTOR/ReCall's ``retriever_serving.py`` (``MENTOR_BENCH_RECALL=DIR``) on FlashRAG
 (``MENTOR_BENCH_FLASHRAG=DIR``, more folders for what it imports and this environment lacks, as langid, after colons).
 A peer without its checkout is replaced by a stand-in written for the benchmark, and is called so in the output.
-Either way the number of OpenMP threads is the libraries' own choice, as published, or ``MENTOR_BENCH_PEER_OMP=N``.
+Either way the number of OpenMP threads is the libraries' own choice, as published. ``MENTOR_BENCH_PEER_OMP=N`` gives the
+peers that number instead (and says so in their names): on few cores their threads fight, and one each serves them best.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _module(name: str) -> list[str]:
 
 
 def _named(name: str, checkout: str | None) -> str:
-    return name if checkout else f"{name} (stand-in)"
+    threads = os.environ.get(PEER_OMP)
+    return name + ("" if checkout else " (stand-in)") + (f", OMP_NUM_THREADS={threads}" if threads else "")
 
 
 def _variables(corpus: Corpus) -> dict[str, str]:
