@@ -40,6 +40,11 @@ def score(outcomes: Sequence[Outcome]) -> dict[str, tuple[int, int]]:
     return {klass: (won[klass], number) for klass, number in tried.items()}
 
 
+def problems(outcomes: dict[str, list[Outcome]]) -> dict[str, list[str]]:
+    """Of every case that was not won."""
+    return {f"{name}: {o.case.name}": list(o.problems) for name, found in outcomes.items() for o in found if o.problems}
+
+
 def table(scores: Scores) -> str:
     """Markdown: a row for every class, a column for every service."""
     classes = sorted({klass for found in scores.values() for klass in found})
@@ -99,17 +104,17 @@ def run(docker: Docker, canaries: Canaries, no_peers: bool, output: Path | None)
     """Attack, print, and return what the sandbox lost."""
     with locked_down_sandbox(docker, canaries) as url:
         outcomes = asyncio.run(ours(url, canaries, CASES))
-    scores: Scores = {name: score(found) for name, found in outcomes.items()}
+    lost = problems(outcomes)
     for target in () if no_peers else peers(docker, canaries):
-        scores[target.name] = score(asyncio.run(peer(target, canaries, CASES)))
+        outcomes[target.name] = asyncio.run(peer(target, canaries, CASES))
         print(f"{target.name}: started {target.starts} times", file=sys.stderr)
-    lost = {f"{name}: {o.case.name}": list(o.problems) for name, found in outcomes.items() for o in found if o.problems}
+    scores: Scores = {name: score(found) for name, found in outcomes.items()}
     print(table(scores))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "hostile.md").write_text(table(scores) + "\n")
         (output / "hostile.json").write_text(
-            json.dumps({"image": IMAGE, "scores": scores, "lost": lost}, indent=1) + "\n"
+            json.dumps({"image": IMAGE, "scores": scores, "lost": problems(outcomes)}, indent=1) + "\n"
         )
     if lost:
         print(json.dumps(lost, indent=1), file=sys.stderr)

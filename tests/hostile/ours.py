@@ -27,6 +27,9 @@ class _Lane:
         """Requests of a form of their own are for one lane only."""
         return case.request is None
 
+    def restart(self) -> None:
+        """It has to go on by itself."""
+
     async def _post(self, path: str, body: Any) -> httpx.Response | None:
         try:
             return await self._client.post(path, content=json.dumps(body), headers=_JSON)

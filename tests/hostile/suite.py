@@ -96,6 +96,10 @@ class Target(Protocol):
         """Run a case. A service that does not answer is a ``down``."""
         ...
 
+    def restart(self) -> None:
+        """Start a peer anew."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -109,17 +113,22 @@ class Outcome:
 async def attack(target: Target, cases: Sequence[Case], canaries: Canaries, concurrency: int) -> list[Outcome]:
     """Run all cases that the target takes, each followed by a harmless call that looks for what it left.
 
-    What that call finds in a peer before any case ran (its own threads and files) is not held against the cases.
+    What that call has found in a peer before (its own threads and files, the stains of earlier cases) is not held against
+    the next cases, and a peer in which it does not run any more is started anew. Peers are attacked one case at a time.
     """
     room = asyncio.Semaphore(concurrency)
-    found = _stains(await target.run(PROBE_CASE, _probe("numpy"))) if target.coarse else None
-    own = found or frozenset()
+    known: set[str] = set(_stains(await target.run(PROBE_CASE, _probe("numpy"))) or ()) if target.coarse else set()
 
     async def one(case: Case) -> Outcome:
         async with room:
             answer = await target.run(case, canaries.placed(case.code))
             after = await target.run(PROBE_CASE, _probe(case.code))
-            return Outcome(case, answer, tuple(_problems(case, answer, after, own, target, canaries)))
+            outcome = Outcome(case, answer, tuple(_problems(case, answer, after, known, target, canaries)))
+            if target.coarse:
+                known.update(_stains(after) or ())
+                if _stains(after) is None:
+                    target.restart()
+            return outcome
 
     return list(await asyncio.gather(*(one(case) for case in cases if target.takes(case))))
 
@@ -135,7 +144,7 @@ def _stains(answer: Answer) -> frozenset[str] | None:
 
 
 def _problems(
-    case: Case, answer: Answer, after: Answer, own: frozenset[str], target: Target, canaries: Canaries
+    case: Case, answer: Answer, after: Answer, known: set[str], target: Target, canaries: Canaries
 ) -> list[str]:
     found = []
     if (secret := canaries.leaked(answer.text)) is not None:
@@ -146,7 +155,7 @@ def _problems(
         found.append(f"{answer.status}, not {' or '.join(case.right(target.lane))}")
     if after.status == "down" or answer.status == "down":
         found.append("down")
-    elif (stains := _stains(after)) is None or stains - own:
+    elif (stains := _stains(after)) is None or stains - known:
         found.append(f"left: {after.status} {after.printed[:200]}")
     return found
 
