@@ -98,7 +98,7 @@ bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BEN
 	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox
 
 bench-retriever: setup  ## the retriever beside Search-R1's and MENTOR/ReCall's (checkouts: MENTOR_BENCH_SEARCH_R1=DIR, ...)
-	$(BIN)/python -m benchmarks.retriever --output runs/bench-retriever
+	$(BIN)/python -m benchmarks.retriever --output runs/bench-retriever --fast encoder_backend=onnx-int8 --memory index_memory=ram
 
 hostile-sandbox: setup  ## every hostile case against the sandbox and its peers, each in a container; a table of scores
 	$(BIN)/python -m tests.hostile --output runs/hostile

