@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    DPRConfig,
+    DPRContextEncoder,
+    DPRQuestionEncoder,
+)
 
 from mentor.errors import UserError
 from mentor_retriever.corpus import Corpus
@@ -256,6 +264,30 @@ def test_families_bring_their_prefixes_pooling_and_normalisation(
 ) -> None:
     settings = RetrieverSettings(corpus_path=corpus, retrieval_method=method, retrieval_model_path=Path("x"))
     assert (settings.family.pooling, settings.family.normalize, settings.prefixes) == (pooling, normalize, prefixes)
+
+
+def test_dpr_encodes_queries_and_passages_with_a_model_each(corpus: Path, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    texts = list(TEXTS[:3])
+    expected = []
+    for seed, (name, kind) in enumerate({"question": DPRQuestionEncoder, "context": DPRContextEncoder}.items()):
+        torch.manual_seed(seed)
+        model = kind(DPRConfig(vocab_size=30522, **sizes)).eval()
+        model.save_pretrained(tmp_path / name)
+        (tmp_path / name / "tokenizer.json").write_bytes((encoder_path() / "tokenizer.json").read_bytes())
+        tokenizer: Any = AutoTokenizer.from_pretrained(encoder_path())
+        with torch.no_grad():
+            expected.append(model(**tokenizer(texts, padding=True, return_tensors="pt")).pooler_output.numpy())
+    settings = RetrieverSettings(
+        corpus_path=corpus,
+        retrieval_method="dpr",
+        retrieval_model_path=tmp_path / "question",
+        passage_model_path=tmp_path / "context",
+    )
+    encoder = open_encoder(settings)
+    assert np.allclose(encoder.encode_queries(texts), expected[0], atol=1e-5)
+    assert np.allclose(encoder.encode_passages(texts), expected[1], atol=1e-5)
+    assert encoder.name.startswith("context|")
 
 
 def test_an_index_of_another_encoder_or_kind_of_method_is_refused(corpus: Path, flat: Path) -> None:

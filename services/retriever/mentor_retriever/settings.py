@@ -56,6 +56,7 @@ class RetrieverSettings(ServiceSettings):
     rerank_max_length: int = Field(default=384, ge=8, description="tokens of query and passage together")
 
     retrieval_model_path: Path | None = Field(default=None, description="local folder of the dense encoder")
+    passage_model_path: Path | None = Field(default=None, description="of passages, where that is another model (DPR)")
     allow_downloads: bool = Field(default=False, description="retrieval_model_path may be a name of the model hub")
     encoder_factory: str | None = Field(default=None, description="MODULE:FUNCTION that makes an encoder of your own")
     encoder_backend: Literal["auto", "torch", "onnx", "onnx-int8"] = Field(

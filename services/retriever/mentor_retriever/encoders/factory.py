@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from mentor.errors import UserError
 from mentor_retriever.encoders.base import Encoder
 from mentor_retriever.encoders.pooling import declared_pooling
-from mentor_retriever.encoders.transformer import Manner, TransformerEncoder
+from mentor_retriever.encoders.transformer import Manner, Side, TransformerEncoder
 from mentor_retriever.settings import RetrieverSettings
 
 if TYPE_CHECKING:
@@ -32,33 +33,40 @@ def open_encoder(settings: RetrieverSettings, *, device: str | None = None, thre
     """
     if settings.encoder_factory:
         return _custom(settings.encoder_factory)
-    folder = _folder(settings)
+    assert settings.retrieval_model_path is not None
+    folder = _folder(settings, settings.retrieval_model_path, "retrieval_model_path")
     try:
         if not _plain(folder):
             from mentor_retriever.encoders.sentence import SentenceEncoder
 
             return SentenceEncoder(folder, settings, device or settings.device, threads)
-        return TransformerEncoder(folder, _network(folder, settings, device, threads), _manner(folder, settings))
+        network = _network(folder, settings, device, threads)
+        return TransformerEncoder(folder, network, _manner(folder, settings), _passage_side(settings, device, threads))
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"cannot load the encoder in {folder}: {reason}", field="retrieval_model_path") from None
 
 
-def _folder(settings: RetrieverSettings) -> Path:
-    path = settings.retrieval_model_path
-    assert path is not None
+def _passage_side(settings: RetrieverSettings, device: str | None, threads: int) -> Side | None:
+    if settings.passage_model_path is None:
+        return None
+    folder = _folder(settings, settings.passage_model_path, "passage_model_path")
+    return Side(folder, cache(lambda: _network(folder, settings, device, threads)))
+
+
+def _folder(settings: RetrieverSettings, path: Path, field: str) -> Path:
     if (path / "config.json").is_file() or (path / "modules.json").is_file():
         return path
     if not settings.allow_downloads or path.is_absolute():
         hint = "" if settings.allow_downloads else "; allow_downloads fetches a name of the model hub"
-        raise UserError(f"{path} holds no model (no config.json){hint}", field="retrieval_model_path")
+        raise UserError(f"{path} holds no model (no config.json){hint}", field=field)
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(str(path), ignore_patterns=["*.h5", "*.msgpack", "*.ot", "*.bin.index*"]))
     except Exception as error:  # the hub's client raises errors of many libraries
         reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"cannot download {path}: {reason}", field="retrieval_model_path") from None
+        raise UserError(f"cannot download {path}: {reason}", field=field) from None
 
 
 def _plain(folder: Path) -> bool:

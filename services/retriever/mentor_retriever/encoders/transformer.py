@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,15 +48,31 @@ class Manner:
         return "|".join(str(part) for part in parts)
 
 
-class TransformerEncoder:
-    """See ``Encoder``."""
+@dataclass(frozen=True)
+class Side:
+    """A model that is opened when it is needed; ``network`` gives the same one every time."""
 
-    def __init__(self, folder: Path, network: Network, manner: Manner) -> None:
-        self._network = network
+    folder: Path
+    network: Callable[[], Network]
+
+
+class TransformerEncoder:
+    """See ``Encoder``.
+
+    Args:
+        folder, network: the model of queries.
+        passages: opens the model of passages, where that is another one (DPR); it is not loaded to answer queries.
+    """
+
+    def __init__(self, folder: Path, network: Network, manner: Manner, passages: Side | None = None) -> None:
         self._manner = manner
+        self._network = network
         self._queries = TextTokenizer(folder, manner.query_max_length)
-        self._passages = TextTokenizer(folder, manner.passage_max_length)
-        self.name = manner.named(folder.name)
+        self._other = passages
+        self._lock = threading.Lock()
+        own = passages.folder if passages else folder
+        self._passages = TextTokenizer(own, manner.passage_max_length)
+        self.name = manner.named(own.name)
 
     @property
     def dimension(self) -> int:
@@ -64,15 +81,21 @@ class TransformerEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """See ``Encoder.encode_queries``."""
-        return self._encode(self._queries([self._manner.query_prefix + text for text in texts]))
+        ids = self._queries([self._manner.query_prefix + text for text in texts])
+        return self._encode(ids, self._network)
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See ``Encoder.encode_passages``."""
-        return self._encode(self._passages([self._manner.passage_prefix + text for text in texts]))
+        ids = self._passages([self._manner.passage_prefix + text for text in texts])
+        return self._encode(ids, self._network if self._other is None else self._opened(self._other))
 
-    def _encode(self, ids: list[list[int]]) -> Vectors:
-        return by_length(ids, self._manner.batch, self._vectors)
+    def _opened(self, side: Side) -> Network:
+        with self._lock:
+            return side.network()
 
-    def _vectors(self, ids: Tokens, mask: Tokens) -> Vectors:
-        vectors = pool(self._network(ids, mask), mask, self._manner.pooling)
+    def _encode(self, ids: list[list[int]], network: Network) -> Vectors:
+        return by_length(ids, self._manner.batch, lambda tokens, mask: self._vectors(network, tokens, mask))
+
+    def _vectors(self, network: Network, ids: Tokens, mask: Tokens) -> Vectors:
+        vectors = pool(network(ids, mask), mask, self._manner.pooling)
         return unit(vectors) if self._manner.normalize else vectors
