@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,9 +44,17 @@ async def stage() -> AsyncIterator[Stage]:
     made.threads.shutdown()
 
 
+async def started(stage: Stage, *values: int) -> list[asyncio.Task[int]]:
+    """Submit values, each when the one before has been taken or waits."""
+    tasks = []
+    for value in values:
+        tasks.append(asyncio.create_task(stage.batcher.submit(value)))
+        await asyncio.sleep(0.02)
+    return tasks
+
+
 async def test_a_lone_item_runs_at_once_and_what_waits_meanwhile_becomes_the_next_batches(stage: Stage) -> None:
-    tasks = [asyncio.create_task(stage.batcher.submit(value)) for value in range(7)]
-    await asyncio.sleep(0.05)
+    tasks = await started(stage, *range(7))
     assert (stage.batches, stage.batcher.waiting) == ([[0]], 6)
     stage.go.set()
     assert await asyncio.gather(*tasks) == [0, 2, 4, 6, 8, 10, 12]
@@ -53,9 +62,14 @@ async def test_a_lone_item_runs_at_once_and_what_waits_meanwhile_becomes_the_nex
     assert [record.size for record in stage.seen] == [1, 4, 2]
 
 
+async def test_items_that_come_together_stay_together(stage: Stage) -> None:
+    stage.go.set()
+    assert await asyncio.gather(*(stage.batcher.submit(value) for value in range(4))) == [0, 2, 4, 6]
+    assert stage.batches == [[0, 1, 2, 3]]
+
+
 async def test_an_item_whose_caller_has_gone_is_left_out(stage: Stage) -> None:
-    tasks = [asyncio.create_task(stage.batcher.submit(value)) for value in range(4)]
-    await asyncio.sleep(0.05)
+    tasks = await started(stage, *range(4))
     tasks[2].cancel()
     await asyncio.sleep(0)
     stage.go.set()
@@ -64,21 +78,47 @@ async def test_an_item_whose_caller_has_gone_is_left_out(stage: Stage) -> None:
 
 
 async def test_an_error_is_the_answer_of_its_whole_batch_and_of_no_other(stage: Stage) -> None:
-    tasks = [asyncio.create_task(stage.batcher.submit(value)) for value in (1, 13, 2, 3, 4, 5)]
-    await asyncio.sleep(0.05)
+    tasks = await started(stage, 1, 13, 2, 3, 4, 5)
     stage.go.set()
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(one) for one in found] == [int, ValueError, ValueError, ValueError, ValueError, int]
 
 
-async def test_workers_run_batches_side_by_side() -> None:
+async def test_free_workers_share_what_waits() -> None:
     stage = Stage(workers=2)
-    tasks = [asyncio.create_task(stage.batcher.submit(value)) for value in range(3)]
+    tasks = [asyncio.create_task(stage.batcher.submit(value)) for value in range(5)]
     await asyncio.sleep(0.05)
-    assert sorted(stage.batches) == [[0], [1]]
+    assert sorted(stage.batches) == [[0, 1, 2], [3, 4]]
     stage.go.set()
-    assert await asyncio.gather(*tasks) == [0, 2, 4]
+    assert await asyncio.gather(*tasks) == [0, 2, 4, 6, 8]
     stage.threads.shutdown()
+
+
+async def test_a_stage_waits_for_the_one_before_no_longer_than_its_own_run_takes() -> None:
+    coming = True
+    batches: list[list[int]] = []
+
+    def run(values: Sequence[int]) -> list[int]:
+        batches.append(list(values))
+        time.sleep(0.2)
+        return list(values)
+
+    threads = ThreadPoolExecutor(1)
+    batcher: MicroBatcher[int, int] = MicroBatcher(
+        "scan", run, threads, workers=1, max_batch=3, seen=lambda _: None, more_to_come=lambda: coming
+    )
+    assert await batcher.submit(0) == 0  # nothing is known of its time yet: it does not wait
+    late = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0.02)
+    assert batches == [[0]]
+    assert await asyncio.gather(batcher.submit(2), batcher.submit(3), late) == [2, 3, 1]  # full: no reason to wait
+    assert await batcher.submit(4) == 4  # nobody else came
+    waiting = asyncio.create_task(batcher.submit(5))
+    await asyncio.sleep(0.02)
+    coming = False
+    assert await asyncio.gather(batcher.submit(6), waiting) == [6, 5]
+    assert batches == [[0], [1, 2, 3], [4], [5, 6]]
+    threads.shutdown()
 
 
 async def test_callers_of_one_key_share_a_computation_and_later_ones_its_answer() -> None:

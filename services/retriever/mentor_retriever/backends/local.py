@@ -43,11 +43,16 @@ class LocalBackend:
         workers = settings.workers
         self._threads = ThreadPoolExecutor(4 * workers + side_by_side, thread_name_prefix="retrieve")
 
-        def stage(name: str, run: Any, count: int, batch: int) -> MicroBatcher[Any, Any]:
-            return MicroBatcher(name, run, self._threads, workers=count, max_batch=batch, seen=seen)
+        def stage(
+            name: str, run: Any, count: int, batch: int, more: Callable[[], bool] | None = None
+        ) -> MicroBatcher[Any, Any]:
+            return MicroBatcher(name, run, self._threads, workers=count, max_batch=batch, seen=seen, more_to_come=more)
 
         self._encode = stage("encode", self._encoded, workers, settings.encode_batch_size)
-        self._search = stage("search", self._near, side_by_side, settings.search_batch_size)
+        # An exhaustive scan reads all vectors once for its whole batch, on the cores that encode: better wait for all.
+        scan = side_by_side == 1 and settings.device == "cpu"
+        more = (lambda: self._encode.busy) if scan else None
+        self._search = stage("search", self._near, side_by_side, settings.search_batch_size, more)
         self._words = stage("words", self._matching, workers, settings.search_batch_size)
         self._rerank = stage("rerank", self._scored, workers, settings.encode_batch_size)
         self._fetch = stage("fetch", self._read, workers, settings.search_batch_size)
