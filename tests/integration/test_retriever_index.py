@@ -167,6 +167,13 @@ def test_a_finished_index_and_another_unfinished_one_are_not_built_over(
     assert "unfinished build of another kind ('sq8', now 'flat')" in said
 
 
+def test_offsets_are_written_for_services_that_may_only_read(corpus: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "corpus.jsonl"
+    copy.write_bytes(corpus.read_bytes())
+    assert "3000 documents" in mentor_index("offsets", "--corpus", str(copy))
+    assert sorted(os.listdir(tmp_path)) == ["corpus.jsonl", "corpus.jsonl.offsets", "corpus.jsonl.offsets.json"]
+
+
 def test_the_estimate_is_printed_before_anything_is_built(corpus: Path, tmp_path: Path) -> None:
     arguments = ("--corpus", str(corpus), "--output", str(tmp_path / "none"), "--dry-run", *SYNTHETIC)
     assert "3,000 passages of 384 dimensions" in mentor_index("build", *arguments)

@@ -90,6 +90,15 @@ def estimate(
 
 
 @app.command()
+def offsets(corpus: Corpus) -> None:
+    """Check a corpus and write its offsets beside it, for services that may only read there (a build does it too)."""
+    from mentor_retriever.corpus import Corpus as OpenCorpus
+
+    with clear_errors():
+        typer.echo(f"{len(OpenCorpus(corpus))} documents; {corpus}.offsets")
+
+
+@app.command()
 def inspect(
     index: Annotated[Path, typer.Argument(help="folder of an index, or a FAISS file")],
     verify: Annotated[bool, typer.Option("--verify", help="read every file and compare its checksum")] = False,
