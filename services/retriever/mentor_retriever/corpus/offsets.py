@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -79,7 +80,8 @@ def _scanned(path: Path, check: Check) -> Offsets:
         _, sha256 = _scan(path, check, kept.append)
         return Offsets(np.concatenate(kept), sha256)
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only mount even what is not there cannot be removed
+            fresh.unlink()
 
 
 class _Spill:
