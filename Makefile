@@ -6,7 +6,7 @@ SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox bench-retriever soak-sandbox hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -99,6 +99,12 @@ bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BEN
 
 bench-retriever: setup  ## the retriever beside Search-R1's and MENTOR/ReCall's (checkouts: MENTOR_BENCH_SEARCH_R1=DIR, ...)
 	$(BIN)/python -m benchmarks.retriever --output runs/bench-retriever --fast encoder_backend=onnx-int8 --memory index_memory=ram
+
+bench-index: setup  ## building an index of a million passages: memory, kills, encoding rate
+	$(BIN)/python -m benchmarks.retriever.building --output runs/bench-index
+
+soak-retriever: setup  ## an hour of mixed traffic with swaps; fails if a request is lost or memory grows
+	$(BIN)/python -m benchmarks.retriever.soak
 
 hostile-sandbox: setup  ## every hostile case against the sandbox and its peers, each in a container; a table of scores
 	$(BIN)/python -m tests.hostile --output runs/hostile
