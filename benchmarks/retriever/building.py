@@ -6,7 +6,7 @@ Seeded synthetic passages and vectors (``tests/support/synthetic_encoder.py``), 
   ``--slack`` MiB, since nothing may grow with the corpus;
 - kill: a build is killed (SIGKILL) at ``--kills`` random points, gone on with each time, and its files must have the
   checksums of a build that was not;
-- encode: passages a second with the real encoder, on ``--encode`` real passages (``MENTOR_BENCH_PASSAGES``), one process
+- encode: passages a second with the real encoder (by ONNX Runtime, fp32), on ``--encode`` real passages (``MENTOR_BENCH_PASSAGES``), one process
   for each core.
 """
 
@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.retriever import corpus
-from benchmarks.retriever.encoder import model_folder
+from benchmarks.retriever.encoder import exported
 from tests.support.service_process import environment
 
 _SYNTHETIC = ("--set", "encoder_factory=tests.support.synthetic_encoder:make", "--method", "dense")
@@ -127,7 +127,7 @@ def _encode(work: Path, count: int, found: dict[str, object]) -> None:
     shutil.rmtree(output, ignore_errors=True)
     began = time.monotonic()
     devices = ",".join(["cpu"] * (os.cpu_count() or 1))
-    command = ("--method", "dense", "--model", str(model_folder()), "--devices", devices)
+    command = ("--method", "dense", "--model", str(exported(work)), "--devices", devices)
     assert start_build(made.passages, output, *command).wait() == 0
     found["encoded_passages"] = count
     found["encoded_per_s"] = round(count / (time.monotonic() - began), 1)
