@@ -6,8 +6,8 @@ Seeded synthetic passages and vectors (``tests/support/synthetic_encoder.py``), 
   ``--slack`` MiB, since nothing may grow with the corpus;
 - kill: a build is killed (SIGKILL) at ``--kills`` random points, gone on with each time, and its files must have the
   checksums of a build that was not;
-- encode: passages a second with the real encoder (by ONNX Runtime, fp32), on ``--encode`` real passages (``MENTOR_BENCH_PASSAGES``), one process
-  for each core.
+- encode: passages a second with the real encoder (ONNX Runtime, fp32), on ``--encode`` passages cut from real ones
+  (``MENTOR_BENCH_PASSAGES``), one process for each core.
 """
 
 from __future__ import annotations
