@@ -39,7 +39,7 @@ def metric_names(expression: str) -> set[str]:
     bare = re.sub(r"\b(by|on|without|ignoring)\s*\([^)]*\)", " ", expression)
     bare = re.sub(r"\{[^}]*\}", "{}", bare).replace("$__rate_interval", "5m")
     found = {name for name in _NAME.findall(bare) if name not in _WORDS}
-    return {re.sub(r"_bucket$", "", name) for name in found}
+    return {re.sub(r"^(mentor_\w+)_(sum|count)$|_bucket$", r"\1", name) for name in found}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -114,6 +114,7 @@ def test_the_names_are_found_in_expressions() -> None:
         "d_total",
     }
     assert metric_names("max(x{a='b'}) < 5 and on () max(y) > 0") == {"x", "y"}
+    assert metric_names("rate(mentor_a_sum[5m]) / rate(mentor_a_count[5m]) + x_count") == {"mentor_a", "x_count"}
     assert metric_names("mentor:jobs:waiting_or_running{kind='train'}") == {"mentor:jobs:waiting_or_running"}
 
 
