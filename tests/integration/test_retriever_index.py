@@ -28,6 +28,7 @@ from transformers import (
 from mentor.errors import UserError
 from mentor_retriever.corpus import Corpus
 from mentor_retriever.encoders.factory import open_encoder
+from mentor_retriever.encoders.rerank import CrossEncoder
 from mentor_retriever.index.kinds import KINDS
 from mentor_retriever.settings import RetrieverSettings
 from tests.support.service_process import environment, running_process
@@ -305,6 +306,24 @@ def test_an_index_of_another_encoder_or_kind_of_method_is_refused(corpus: Path, 
         done = subprocess.run([*command, *more], env=environment(), capture_output=True, text=True, timeout=120)
         assert done.returncode == 2
         assert named in done.stderr.splitlines()[-1]
+
+
+def test_a_cross_encoder_reads_pairs_as_its_model_was_trained_to(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    model = BertForSequenceClassification(BertConfig(vocab_size=30522, num_labels=1, **sizes)).eval()
+    model.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes((encoder_path() / "tokenizer.json").read_bytes())
+    pairs = [("a river", text) for text in (*TEXTS, "a much longer passage about many things " * 9)]
+    tokenizer: Any = AutoTokenizer.from_pretrained(encoder_path())
+    inputs = tokenizer(
+        *map(list, zip(*pairs, strict=True)), padding=True, truncation=True, max_length=64, return_tensors="pt"
+    )
+    with torch.no_grad():
+        expected = model(**inputs).logits[:, 0].tolist()
+    assert CrossEncoder(tmp_path, device="cpu", max_length=64, batch=2).scores(pairs) == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_hybrid_and_cross_encoder_change_the_order(corpus: Path, flat: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class TorchNetwork:
     """
 
     def __init__(self, model: Path | str, *, device: str, fp16: bool, threads: int, local_only: bool = True) -> None:
-        torch.set_num_threads(threads)
+        self._threads = threads
         loaded = _loaded(str(model), local_only)
         self._model = (loaded.half() if fp16 else loaded.float()).eval().to(device)
         self._device = device
@@ -36,6 +36,8 @@ class TorchNetwork:
 
     def __call__(self, ids: Tokens, mask: Tokens) -> NDArray[np.float32]:
         """See ``Network.__call__``."""
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)  # OpenMP keeps it per calling thread
         with torch.inference_mode():
             given = {
                 "input_ids": torch.from_numpy(ids).to(self._device),

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification
 
 from mentor.errors import UserError
-from mentor_retriever.encoders.base import Vectors
-from mentor_retriever.encoders.texts import TextTokenizer, Tokens, by_length
+from mentor_retriever.encoders.texts import TextTokenizer, padded
 
 
 class CrossEncoder:
@@ -31,6 +29,8 @@ class CrossEncoder:
             reason = str(error).strip().splitlines()[0][:200]
             raise UserError(f"cannot load the cross-encoder in {folder}: {reason}", field="rerank_model_path") from None
         self._model = model.float().eval().to(device)
+        # BERT-like models tell query and passage apart by it; others have no such input.
+        self._takes_kinds = getattr(model.config, "type_vocab_size", 0) > 1
         self._device = device
         self._batch = batch
         self._tokenizer = TextTokenizer(folder, max_length)
@@ -39,13 +39,24 @@ class CrossEncoder:
         """One score for each (query, passage), higher is better. Blocks."""
         if not pairs:
             return []
-        found = by_length(self._tokenizer(pairs), self._batch, self._score)
-        return [float(row[-1]) for row in found]
+        ids, kinds = self._tokenizer.pairs(pairs)
+        order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
+        scores = [0.0] * len(ids)
+        for start in range(0, len(order), self._batch):
+            chosen = order[start : start + self._batch]
+            found = self._score([ids[n] for n in chosen], [kinds[n] for n in chosen])
+            for number, score in zip(chosen, found, strict=True):
+                scores[number] = score
+        return scores
 
-    def _score(self, ids: Tokens, mask: Tokens) -> Vectors:
-        # A pair's second text has kind 1 in BERT-like models; models without kinds take none.
+    def _score(self, ids: list[list[int]], kinds: list[list[int]]) -> list[float]:
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)  # batches of several callers run side by side
+        tokens, mask = padded(ids)
+        given = {"input_ids": tokens, "attention_mask": mask}
+        if self._takes_kinds:
+            given["token_type_ids"] = padded(kinds)[0]
         with torch.inference_mode():
-            given = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-            logits = self._model(**{name: value.to(self._device) for name, value in given.items()}).logits
-            scores: Vectors = logits.float().cpu().numpy()
-        return np.ascontiguousarray(scores)
+            fed = {name: torch.from_numpy(value).to(self._device) for name, value in given.items()}
+            logits = self._model(**fed).logits.float().cpu()
+        return [float(row[-1]) for row in logits]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +27,14 @@ class TextTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
 
-    def __call__(self, texts: Sequence[Any]) -> list[list[int]]:
-        """Ids of each text (or pair of texts)."""
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def pairs(self, pairs: Sequence[tuple[str, str]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Ids of each pair of texts, and which of the two each token is of (0, 1)."""
+        found = self._tokenizer.encode_batch(list(pairs))
+        return [encoding.ids for encoding in found], [encoding.type_ids for encoding in found]
 
 
 def padded(ids: Sequence[Sequence[int]]) -> tuple[Tokens, Tokens]:

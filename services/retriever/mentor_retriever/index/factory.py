@@ -62,10 +62,10 @@ def _dense(settings: RetrieverSettings, corpus: Corpus, encoder: Encoder) -> Vec
     path = settings.index_path
     if path is None:
         _small_enough(settings, corpus, settings.retrieval_method)
-        return _searchable(settings, _in_memory(settings, corpus, encoder), None, None)
+        return _searchable(settings, _in_memory(settings, corpus, _for_building(settings, encoder)), None, None)
     if not path.exists():
         _small_enough(settings, corpus, settings.retrieval_method)
-        _build(settings, corpus, encoder, path, settings.index_kind)
+        _build(settings, corpus, _for_building(settings, encoder), path, settings.index_kind)
     return _opened(settings, corpus, encoder, path)
 
 
@@ -149,6 +149,15 @@ def _small_enough(settings: RetrieverSettings, corpus: Corpus, method: str) -> N
     command = f"mentor index build --corpus {corpus.path} --method {method}{model}{kind} --output DIR"
     message = f"{len(corpus)} documents are too many to index at start (index_at_start is {settings.index_at_start})"
     raise UserError(f"{message}; build the index with: {command}", field="index_path")
+
+
+def _for_building(settings: RetrieverSettings, encoder: Encoder) -> Encoder:
+    """The same encoder on all threads: nobody else wants them before the index is there."""
+    if settings.encoder_factory or settings.workers == 1:
+        return encoder
+    from mentor_retriever.encoders.factory import open_encoder
+
+    return open_encoder(settings, threads=settings.workers)
 
 
 def _in_memory(settings: RetrieverSettings, corpus: Corpus, encoder: Encoder) -> Any:
