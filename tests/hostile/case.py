@@ -15,6 +15,7 @@ BREACHED = "BREACHED"
 OK, TOOL_ERROR, INVALID = ("ok",), ("tool_error",), ("invalid_call",)
 TIMEOUT, MEMORY, OUTPUT, KILLED, REFUSED = ("timeout",), ("memory",), ("output_limit",), ("killed",), ("refused",)
 TIME_LIMIT_S = 1.0
+PATIENCE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Case:
     def name(self) -> str:
         """Unique in the suite."""
         return f"{self.klass}/{self.id}"
+
+    def seconds(self, lane: str) -> float:
+        """Its time limit in a lane: where running into it would be wrong, there is time for a machine that is busy."""
+        return self.limit_s if "timeout" in self.right(lane) else max(self.limit_s, PATIENCE_S)
 
     def right(self, lane: str) -> tuple[str, ...]:
         """Right statuses in a lane: ``source``, ``program`` or ``session``."""

@@ -56,9 +56,9 @@ class SourceLane(_Lane):
 
     async def run(self, case: Case, code: str) -> Answer:
         """See ``Target``."""
-        body = {"timeout_s": case.limit_s, "env": code, "expression": "globals().get('result')"}
+        body = {"timeout_s": case.seconds(self.lane), "env": code, "expression": "globals().get('result')"}
         if case.request is not None:
-            body = {"timeout_s": case.limit_s} | case.request()
+            body = {"timeout_s": case.seconds(self.lane)} | case.request()
         response = await self._post("/v1/execute", body)
         return _answer(response, response.json() if response is not None and response.status_code == 200 else None)
 
@@ -71,7 +71,7 @@ class ProgramLane(_Lane):
     async def run(self, case: Case, code: str) -> Answer:
         """See ``Target``."""
         program = f"{code}\nprint(globals().get('result'))"
-        response = await self._post("/v1/run", {"code": program, "timeout_s": case.limit_s})
+        response = await self._post("/v1/run", {"code": program, "timeout_s": case.seconds(self.lane)})
         return _answer(response, response.json() if response is not None and response.status_code == 200 else None)
 
 
@@ -86,7 +86,7 @@ class SessionLane(_Lane):
         if opened is None or opened.status_code != 200:
             return _answer(opened, None)
         path = f"/v1/sessions/{opened.json()['session']['id']}"
-        cell = {"code": f"{code}\nglobals().get('result')", "timeout_s": case.limit_s}
+        cell = {"code": f"{code}\nglobals().get('result')", "timeout_s": case.seconds(self.lane)}
         response = await self._post(f"{path}/execute", cell)
         await self._client.delete(path)
         fine = response is not None and response.status_code == 200
