@@ -31,7 +31,10 @@ def argument_error(spec: ToolSpec, arguments: dict[str, Any]) -> str | None:
 
 def closed_schema(spec: ToolSpec) -> dict[str, Any]:
     """The tool's schema, closed to arguments that it does not name unless it says otherwise."""
-    schema = dict(spec.parameters)
+    return _closed(dict(spec.parameters))
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") == "object":
         schema.setdefault("additionalProperties", False)
     return schema
@@ -43,14 +46,17 @@ def _validator_of(spec: ToolSpec) -> Draft202012Validator:
     if kept is None or kept[0] is not spec:
         if len(_validators) >= _MOST_KEPT:
             _validators.clear()
-        schema = json.dumps(closed_schema(spec), sort_keys=True)
+        schema = json.dumps(spec.parameters, sort_keys=True)
         kept = _validators[id(spec)] = (spec, _validator(spec.name, schema))
     return kept[1]
 
 
 @lru_cache(maxsize=1024)
 def _validator(name: str, schema_json: str) -> Draft202012Validator:
+    # Closed last: of a missing and an unknown argument, the missing one is told, and the model has seen it so.
     schema = json.loads(schema_json)
+    if isinstance(schema, dict):
+        schema = _closed(schema)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
