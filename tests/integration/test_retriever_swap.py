@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from mentor.serving import running
 from mentor_retriever.app import build
+from mentor_retriever.backends.local import LocalBackend
 from mentor_retriever.settings import RetrieverSettings
 from tests.support.service_process import environment, running_process
 from tests.support.synthetic_encoder import SyntheticEncoder
@@ -62,6 +64,12 @@ async def test_a_swap_under_load_loses_no_request_and_answers_are_of_one_index(t
             stop.set()
             await asyncio.gather(*callers)
             assert (await client.get("/health")).json()["generation"] == 2
+            for _ in range(200):
+                alive = [thing for thing in gc.get_objects() if isinstance(thing, LocalBackend)]
+                if len(alive) == 1:
+                    break
+                await asyncio.sleep(0.05)
+            assert len(alive) == 1, "the old index is still held"
     assert {code for code, _ in seen} == {200}
     assert {frozenset(words) for _, words in seen} == {frozenset({"old"}), frozenset({"new"})}
 

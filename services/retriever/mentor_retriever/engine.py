@@ -16,7 +16,7 @@ from mentor.errors import ConflictError, DeadlineError, InfrastructureError, Ove
 from mentor.rpc.context import remaining
 from mentor.serving.settings import setting_error
 from mentor_retriever.backends import Hit
-from mentor_retriever.generation import Generation, in_daemon, open_backend
+from mentor_retriever.generation import Generation, give_back_memory, in_daemon, open_backend
 from mentor_retriever.metrics import RetrieverMetrics
 from mentor_retriever.pipeline import QueryGate
 from mentor_retriever.settings import RetrieverSettings
@@ -104,7 +104,7 @@ class Retriever:
             fresh = await self._loaded(self._current.number + 1, settings)
             old = self._current
             self._install(fresh)
-            task = asyncio.get_running_loop().create_task(old.retire())
+            task = asyncio.get_running_loop().create_task(_retired(old))
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
         return self.state()
@@ -171,3 +171,9 @@ class Retriever:
             allowed = f"1 to {settings.max_top_n}"
             raise UserError(f"top_n must be {allowed}, got {count}", field="top_n", allowed=allowed)
         return count
+
+
+async def _retired(old: Generation) -> None:
+    await old.retire()
+    del old
+    await asyncio.to_thread(give_back_memory)
