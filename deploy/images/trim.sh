@@ -11,7 +11,8 @@ if [ -d torch ]; then
   rm -rf torch/test torch/include torch/share
   # The wheel's library carries its symbol table, a fifth of its size.
   if command -v strip >/dev/null && [ -e torch/lib/libtorch_cpu.so ]; then strip --strip-unneeded torch/lib/libtorch_cpu.so; fi
+  find torch -name "*.pyi" -delete
   [ ! -d torch/bin ] || find torch/bin -type f ! -name torch_shm_manager -delete
 fi
-rm -rf pyarrow/include setuptools/tests
+rm -rf pyarrow/include setuptools/tests onnxruntime/transformers onnxruntime/tools
 find "$1" -name __pycache__ -type d -prune -exec rm -rf {} +
