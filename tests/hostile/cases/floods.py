@@ -65,11 +65,11 @@ _OUTPUT = {
 }
 _DISK = {
     "many-files": "import time\nfor n in range(40):\n  with open(f'f{n}', 'wb') as f: f.write(b'x' * 10**6)\n"
-    "time.sleep(0.9)\nprint('BREACHED')",
-    "many-entries": "import os, time\nfor n in range(12_000): os.mkdir(f'd{n}')\ntime.sleep(0.9)\nprint('BREACHED')",
+    "time.sleep(5)\nprint('BREACHED')",
+    "many-entries": "import os, time\nfor n in range(12_000): os.mkdir(f'd{n}')\ntime.sleep(5)\nprint('BREACHED')",
     "deep-directories": "import os, time\ntry:\n  for n in range(12_000):\n    os.mkdir('d')\n    os.chdir('d')\n"
-    "except OSError: pass\ntime.sleep(0.9)\nprint('BREACHED')",
-    "links": "import os, time\nopen('a', 'w').close()\nfor n in range(12_000): os.link('a', f'l{n}')\ntime.sleep(0.9)\nprint('BREACHED')",
+    "except OSError: pass\ntime.sleep(5)\nprint('BREACHED')",
+    "links": "import os, time\nopen('a', 'w').close()\nfor n in range(12_000): os.link('a', f'l{n}')\ntime.sleep(5)\nprint('BREACHED')",
 }
 _DEADLINE = {
     "later-alarm": "import signal\nsignal.signal(14, lambda *a: None)\nsignal.setitimer(0, 0.1, 0.1)\nwhile True: pass",
