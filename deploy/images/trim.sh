@@ -14,5 +14,6 @@ if [ -d torch ]; then
   find torch -name "*.pyi" -delete
   [ ! -d torch/bin ] || find torch/bin -type f ! -name torch_shm_manager -delete
 fi
-rm -rf pyarrow/include setuptools/tests onnxruntime/transformers onnxruntime/tools
+# Without hf_xet the hub's client downloads over plain HTTP.
+rm -rf pyarrow/include setuptools/tests onnxruntime/transformers onnxruntime/tools hf_xet hf_xet-*.dist-info
 find "$1" -name __pycache__ -type d -prune -exec rm -rf {} +
