@@ -6,7 +6,7 @@ Seeded synthetic passages and vectors (``tests/support/synthetic_encoder.py``), 
   ``--slack`` MiB, since nothing may grow with the corpus;
 - kill: a build is killed (SIGKILL) at ``--kills`` random points, gone on with each time, and its files must have the
   checksums of a build that was not;
-- encode: passages a second with the real encoder (ONNX Runtime, fp32), on ``--encode`` passages cut from real ones
+- encode: passages a second with the real encoder (``--backend``), on ``--encode`` passages cut from real ones
   (``MENTOR_BENCH_PASSAGES``), one process for each core.
 """
 
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--passages", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--encode", type=int, default=20_000)
+    parser.add_argument("--backend", default="onnx", choices=["torch", "onnx", "onnx-int8"], help="of the encoder")
     parser.add_argument("--slack", type=float, default=32.0, help="MiB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path(".mentor/bench-retriever"))
@@ -54,7 +55,7 @@ def main() -> int:
     if "kill" in parts:
         failed += _kill(work, chosen.passages, chosen.kills, chosen.seed, found)
     if "encode" in parts:
-        _encode(work, chosen.encode, found)
+        _encode(work, chosen.encode, chosen.backend, found)
     print(json.dumps(found, indent=1))
     if chosen.output:
         chosen.output.mkdir(parents=True, exist_ok=True)
@@ -125,14 +126,15 @@ def _files(folder: Path) -> object:
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 
-def _encode(work: Path, count: int, found: dict[str, object]) -> None:
-    made, output = corpus.make(work, count, real_only=True, vectors=False), work / "encoded"
+def _encode(work: Path, count: int, backend: str, found: dict[str, object]) -> None:
+    made, output = corpus.make(work, count, vectors=False), work / "encoded"
     shutil.rmtree(output, ignore_errors=True)
     began = time.monotonic()
     devices = ",".join(["cpu"] * (os.cpu_count() or 1))
-    command = ("--method", "dense", "--model", str(exported(work)), "--devices", devices)
+    chosen = ("--set", f"encoder_backend={backend}", "--devices", devices)
+    command = ("--method", "dense", "--model", str(exported(work)), *chosen)
     assert start_build(made.passages, output, *command).wait() == 0
-    found["encoded_passages"] = count
+    found |= {"encoder_backend": backend, "encoded_passages": count}
     found["encoded_per_s"] = round(count / (time.monotonic() - began), 1)
     shutil.rmtree(output)
 
