@@ -99,6 +99,24 @@ class UnauthenticatedError(UserError):
     grpc_status = "UNAUTHENTICATED"
 
 
+class RequestRefusedError(UserError):
+    """A model server refused this one request; it may serve the next. It ends a trajectory, never a job."""
+
+    code = "request_refused"
+
+
+class ContextLengthError(RequestRefusedError):
+    """The request does not fit into the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class ContentFilterError(RequestRefusedError):
+    """The server's content filter stopped the request or the answer."""
+
+    code = "content_filter"
+
+
 class InfrastructureError(MentorError):
     """Ours: an outage, a lost worker, an unreachable server. Retried; never the model's failure."""
 

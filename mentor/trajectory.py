@@ -28,9 +28,11 @@ class Termination(StrEnum):
     """The last turn closed with the end-of-turn token and called no tool."""
     MAX_TURNS = "max_turns"
     LENGTH = "length"
-    """The token budget ran out, within a turn or before the next."""
+    """The token budget or the model's context ran out, within a turn or before the next."""
     INVALID_LIMIT = "invalid_limit"
     """Too many consecutive turns in which every call was invalid."""
+    REFUSED = "refused"
+    """The model server refused this request (a content filter, a message that its template cannot render)."""
     INFRASTRUCTURE = "infrastructure"
     """Ours: an outage or time-out. Retried, then set aside; never scored."""
 

@@ -37,7 +37,10 @@ class Generation(Frozen):
 
 
 class ChatCompletion(Frozen):
-    """One assistant message of a chat server, its calls already parsed."""
+    """One assistant message of a chat server, its calls already parsed.
+
+    ``prompt_tokens`` and ``completion_tokens``: the server's own count, None where it gives none.
+    """
 
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
@@ -45,6 +48,8 @@ class ChatCompletion(Frozen):
     finish_reason: str = "stop"
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 class TokenClient(Protocol):
@@ -57,7 +62,8 @@ class TokenClient(Protocol):
 
         Raises:
             InfrastructureError: the server is unreachable, failed, or the deadline passed.
-            UserError: the server refused the request as invalid.
+            RequestRefusedError: the server refused this request (too long for the context, filtered, malformed).
+            UserError: the server refuses requests of this kind, whichever they are.
         """
         ...
 
@@ -73,6 +79,10 @@ class ChatClient(Protocol):
         *,
         request_id: str,
         timeout_s: float,
+        fill_context: bool = False,
     ) -> ChatCompletion:
-        """Answer ``messages``; raises as ``TokenClient.generate`` does."""
+        """Answer ``messages``; raises as ``TokenClient.generate`` does.
+
+        ``fill_context``: leave ``max_tokens`` to the server, which then gives what its context has left.
+        """
         ...

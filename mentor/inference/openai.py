@@ -12,13 +12,16 @@ from typing import Any
 
 import httpx
 
-from mentor.errors import DeadlineError, InfrastructureError, UserError
+from mentor.errors import ContentFilterError, DeadlineError, InfrastructureError, UserError
 from mentor.inference.base import ChatCompletion, Generation, SamplingParams
+from mentor.inference.refusals import refusal
 from mentor.rpc.channels import PerLoop, http_client
 from mentor.rpc.context import outgoing
-from mentor.rpc.errors import from_http
 from mentor.rpc.retry import RetryPolicy, with_retries
 from mentor.trajectory import Frozen, ToolCall
+
+_CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
+"""Where vLLM and SGLang, OpenRouter, Groq, and Mistral say how much context a model has."""
 
 
 class Endpoint(Frozen):
@@ -40,10 +43,15 @@ class Endpoint(Frozen):
 
 
 class OpenAIServer:
-    """One server: posts JSON with retries and deadlines, and maps failures to typed errors."""
+    """One server: posts JSON with retries and deadlines, and maps failures to typed errors.
+
+    ``context_limit``: tokens that its model's context holds, as /v1/models tells after ``check``; None where it does not.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.context_limit: int | None = None
+        self._served = False
         self._clients: PerLoop[httpx.AsyncClient] = PerLoop(lambda: http_client(endpoint.base))
 
     async def post(self, path: str, body: dict[str, Any], *, request_id: str, timeout_s: float) -> dict[str, Any]:
@@ -51,7 +59,8 @@ class OpenAIServer:
 
         Raises:
             InfrastructureError: unreachable, 5xx, overloaded, or too slow, after retries within ``timeout_s``.
-            UserError: the server refused the request (4xx).
+            RequestRefusedError: the server refused this one request.
+            UserError: it refuses the key or the model's name, and has not served a request before.
         """
         policy = RetryPolicy(attempts=self.endpoint.attempts, backoff_s=0.2, deadline_s=timeout_s)
         return await with_retries(lambda left: self._once(path, body, request_id, left), policy)
@@ -70,21 +79,22 @@ class OpenAIServer:
             reason = str(error) or type(error).__name__
             raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
         if response.status_code >= 400:
-            raise from_http(response)
+            raise refusal(response, served_before=self._served)
         try:
             decoded = response.json()
         except json.JSONDecodeError as error:
             raise InfrastructureError(f"{self.endpoint.base}{path} answered with something that is not JSON") from error
         if not isinstance(decoded, dict):
             raise InfrastructureError(f"{self.endpoint.base}{path} answered with a {type(decoded).__name__}")
+        self._served = True
         return decoded
 
-    async def models(self, timeout_s: float = 60.0) -> list[str]:
-        """Ids of the models it serves; raises as ``post`` does."""
+    async def models(self, timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
+        """What it tells of the models it serves, by id; raises as ``post`` does."""
         policy = RetryPolicy(attempts=self.endpoint.attempts, backoff_s=0.2, deadline_s=timeout_s)
         return await with_retries(self._models, policy)
 
-    async def _models(self, timeout_s: float) -> list[str]:
+    async def _models(self, timeout_s: float) -> dict[str, dict[str, Any]]:
         headers = {"authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
         try:
             response = await self._clients.get().get("/v1/models", timeout=min(10.0, timeout_s), headers=headers)
@@ -92,11 +102,11 @@ class OpenAIServer:
             reason = str(error) or type(error).__name__
             raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
         if response.status_code >= 400:
-            raise from_http(response)
-        return [str(entry["id"]) for entry in response.json().get("data", [])]
+            raise refusal(response, served_before=self._served)
+        return _by_id(response, self.endpoint.base)
 
     async def check(self) -> None:
-        """Refuse a model that the server does not know.
+        """Refuse a model that the server does not know; learn how much context it has.
 
         Raises:
             UserError: the model is not served there.
@@ -107,12 +117,22 @@ class OpenAIServer:
             raise UserError(
                 f"{self.endpoint.base} does not serve {self.endpoint.model!r}", field="model", allowed=", ".join(known)
             )
+        entry = known[self.endpoint.model]
+        limits = (entry.get(name) for name in _CONTEXT_FIELDS)
+        self.context_limit = next((n for n in limits if isinstance(n, int) and not isinstance(n, bool) and n > 0), None)
 
     async def close(self) -> None:
         """Close this loop's connections."""
         client = self._clients.take()
         if client is not None:
             await client.aclose()
+
+
+def _by_id(response: httpx.Response, base: str) -> dict[str, dict[str, Any]]:
+    try:
+        return {str(entry["id"]): entry for entry in response.json()["data"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfrastructureError(f"{base}/v1/models does not answer with a list of models") from error
 
 
 def _sampling(endpoint: Endpoint, params: SamplingParams) -> dict[str, Any]:
@@ -143,12 +163,16 @@ class OpenAIChatClient:
         *,
         request_id: str,
         timeout_s: float,
+        fill_context: bool = False,
     ) -> ChatCompletion:
         body = _sampling(self.server.endpoint, params) | {"messages": messages}
+        if fill_context:
+            del body["max_tokens"]
         if tools:
             body |= {"tools": tools, "tool_choice": "auto"}
         reply = await self.server.post("/v1/chat/completions", body, request_id=request_id, timeout_s=timeout_s)
         choice = _only_choice(reply)
+        usage = reply.get("usage") or {}
         message = choice.get("message") or {}
         calls = tuple(_parse_call(call, n) for n, call in enumerate(message.get("tool_calls") or ()))
         finish = choice.get("finish_reason") or "stop"
@@ -157,6 +181,8 @@ class OpenAIChatClient:
             tool_calls=calls,
             reasoning=message.get("reasoning_content") or message.get("reasoning"),
             finish_reason="length" if finish == "length" else "stop",
+            prompt_tokens=usage.get("prompt_tokens"),
+            completion_tokens=usage.get("completion_tokens"),
         )
 
 
@@ -204,6 +230,8 @@ def _only_choice(reply: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         count = len(choices) if isinstance(choices, list) else "no"
         raise InfrastructureError(f"the model server answered with {count} choices where 1 was asked for")
+    if choices[0].get("finish_reason") == "content_filter":
+        raise ContentFilterError("the model server's content filter stopped the answer")
     return choices[0]
 
 

@@ -18,8 +18,9 @@ from mentor.chat import load_format
 from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.rollout.chat_policy import ChatPolicy
 from mentor.rollout.driver import ToolsetFactory
-from mentor.rollout.policy import ChatPolicy, Policy, TokenPolicy
+from mentor.rollout.policy import Policy, TokenPolicy
 from mentor.rpc.retry import RetryPolicy
 from mentor.tools.executor import ToolExecutor, Toolset
 from mentor.tools.executor_retriever import RetrieverExecutor
@@ -143,9 +144,10 @@ async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
         await server.check()
         if source.mode == "token" or (source.mode == "auto" and source.tokenizer):
             chat_format = load_format(_tokenizer(source.tokenizer or ""), source.chat_format, **source.template_kwargs)
-            yield TokenPolicy(OpenAITokenClient(server), chat_format, source.label, source.system)
+            client = OpenAITokenClient(server)
+            yield TokenPolicy(client, chat_format, source.label, source.system, server.context_limit)
         else:
-            yield ChatPolicy(OpenAIChatClient(server), source.label, source.system)
+            yield ChatPolicy(OpenAIChatClient(server), source.label, source.system, server.context_limit)
     finally:
         await server.close()
 
@@ -157,7 +159,7 @@ async def _local_policy(source: ModelSource) -> AsyncIterator[Policy]:
     chat_format = load_format(_tokenizer(source.path or ""), source.chat_format, **source.template_kwargs)
     engine = LocalEngine(source.path or "", threads=source.threads)
     try:
-        yield TokenPolicy(engine, chat_format, source.label, source.system)
+        yield TokenPolicy(engine, chat_format, source.label, source.system, engine.context_length)
     finally:
         await engine.close()
 

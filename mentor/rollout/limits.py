@@ -11,7 +11,8 @@ class RolloutLimits(Frozen):
     """Bounds that end a trajectory.
 
     ``max_response_tokens`` counts everything after the prompt, observations included, as the trainer's response
-    length does. ``max_consecutive_invalid`` counts turns in which every call was invalid; None switches it off.
+    length does; ``max_context_tokens`` bounds prompt and response together, below what the model's server allows.
+    ``max_consecutive_invalid`` counts turns in which every call was invalid; None switches it off.
     """
 
     max_turns: int = Field(default=5, ge=1)

@@ -2,7 +2,8 @@
 
 A trajectory waits for nothing but its own model turns and tool calls; the calls of one turn run together. What goes
 wrong is recorded, not raised: the model's and the tools' failures become observations, ours end the trajectory as
-``infrastructure``, to be retried or set aside. Only a ``UserError`` (a configuration that can never work) escapes.
+``infrastructure``, to be retried or set aside. What a model server refuses of one request ends that trajectory (``length``
+or ``refused``). Only another ``UserError`` (a configuration that can never work) escapes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mentor.chat.hermes import MALFORMED
-from mentor.errors import InfrastructureError
+from mentor.errors import ContextLengthError, InfrastructureError, RequestRefusedError
 from mentor.inference.base import SamplingParams
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.policy import Conversation, Policy
@@ -73,7 +74,7 @@ async def rollout(
         A trajectory; ``termination`` is ``infrastructure`` if an outage or a time-out of ours cut it short.
 
     Raises:
-        UserError: the server refuses requests of this kind (unknown model, context too small).
+        UserError: the server refuses requests of this kind, whatever they hold (unknown model, refused key).
     """
     started = time.monotonic()
     state, error = _State(), None
@@ -82,6 +83,10 @@ async def rollout(
     try:
         async with asyncio.timeout(limits.trajectory_timeout_s):
             termination = await _converse(conversation, toolset, limits, sampling, state, name)
+    except ContextLengthError as refused:
+        termination, error = Termination.LENGTH, str(refused)
+    except RequestRefusedError as refused:
+        termination, error = Termination.REFUSED, str(refused)
     except InfrastructureError as failure:
         termination, error = Termination.INFRASTRUCTURE, failure.message
     except TimeoutError:
@@ -186,8 +191,9 @@ def _budget(conversation: Conversation, limits: RolloutLimits) -> int:
     budgets = [limits.max_response_tokens - used]
     if limits.max_turn_tokens is not None:
         budgets.append(limits.max_turn_tokens)
-    if limits.max_context_tokens is not None:
-        budgets.append(limits.max_context_tokens - used - len(conversation.prompt_ids or ()))
+    contexts = [limit for limit in (limits.max_context_tokens, conversation.context_limit) if limit is not None]
+    if contexts:
+        budgets.append(min(contexts) - conversation.context_tokens())
     return min(budgets)
 
 

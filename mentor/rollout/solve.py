@@ -20,6 +20,7 @@ from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_
 from mentor.rollout.driver import Schedule, Task
 from mentor.rollout.journal import Journal, draw, tasks_for
 from mentor.rollout.limits import RolloutLimits
+from mentor.rollout.probe import probe
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Frozen, Question, Trajectory
 
@@ -114,6 +115,8 @@ async def _draw(spec: SolveSpec, questions: list[Question], journal: Journal, co
         open_policy(spec.model) as policy,
         open_toolsets(spec.backends, registry_for(spec.tools)) as toolset_for,
     ):
+        if questions and len(journal.done) < len(questions) * spec.samples:
+            await probe(policy, toolset_for(questions[0]), spec.sampling, spec.limits.turn_timeout_s)
         return await draw(
             tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
             schedule=Schedule(concurrency=spec.concurrency, attempts=2),

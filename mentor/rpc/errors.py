@@ -10,12 +10,15 @@ import httpx
 
 from mentor.errors import (
     ConflictError,
+    ContentFilterError,
+    ContextLengthError,
     DeadlineError,
     InfrastructureError,
     MentorError,
     ModelError,
     NotFoundError,
     OverloadedError,
+    RequestRefusedError,
     UnauthenticatedError,
     UserError,
 )
@@ -34,6 +37,9 @@ _BY_CODE: dict[str, type[MentorError]] = {
         InfrastructureError,
         DeadlineError,
         OverloadedError,
+        RequestRefusedError,
+        ContextLengthError,
+        ContentFilterError,
     )
 }
 _BY_GRPC: dict[str, type[MentorError]] = {

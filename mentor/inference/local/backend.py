@@ -11,7 +11,7 @@ from starlette.requests import Request
 from transformers import PreTrainedTokenizerBase
 
 from mentor.chat.formats import ChatFormat, Tokenizer, load_format
-from mentor.errors import NotFoundError, UserError
+from mentor.errors import ContextLengthError, NotFoundError, UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.engine import LocalEngine
 from mentor.rpc.context import remaining
@@ -72,14 +72,16 @@ class Backend:
         """Tokens that may be generated after ``prompt``.
 
         Raises:
-            UserError: the prompt fills the context, or more is asked for than is left.
+            ContextLengthError: the prompt fills the context, or more is asked for than is left.
         """
         left = self.engine.context_length - len(prompt)
         if left < 1:
             longest = self.engine.context_length - 1
-            raise UserError(f"the prompt has {len(prompt)} tokens", field="prompt", allowed=f"at most {longest}")
+            raise ContextLengthError(
+                f"the prompt has {len(prompt)} tokens", field="prompt", allowed=f"at most {longest}"
+            )
         if asked is not None and asked > left:
-            raise UserError(f"{field} is {asked}", field=field, allowed=f"at most {left} after this prompt")
+            raise ContextLengthError(f"{field} is {asked}", field=field, allowed=f"at most {left} after this prompt")
         return left if asked is None else asked
 
     async def run(self, prompt: Sequence[int], params: SamplingParams, n: int) -> list[Generation]:

@@ -19,7 +19,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from mentor.errors import DeadlineError, InfrastructureError, MentorError, OverloadedError, UserError
+from mentor.errors import (
+    ContextLengthError,
+    DeadlineError,
+    InfrastructureError,
+    MentorError,
+    OverloadedError,
+    UserError,
+)
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.batch import Batch, Row
 from mentor.inference.local.weights import context_length, copy_weights, end_ids, load_model, vocabulary_size
@@ -100,8 +107,9 @@ class LocalEngine:
         ``max_tokens`` is cut to what the context leaves. Cancelling the call frees its row.
 
         Raises:
-            UserError: the prompt is empty, longer than the context, or holds an id outside the vocabulary; or the
-                sampling parameters are impossible.
+            ContextLengthError: the prompt leaves no room in the context.
+            UserError: the prompt is empty or holds an id outside the vocabulary; or the sampling parameters are
+                impossible.
             OverloadedError: the queue is full.
             DeadlineError: ``timeout_s`` passed.
             InfrastructureError: the engine failed or was closed.
@@ -195,7 +203,7 @@ class LocalEngine:
         if not prompt:
             raise UserError("the prompt is empty", field="prompt", allowed="at least one token")
         if len(prompt) >= self.context_length:
-            raise UserError(
+            raise ContextLengthError(
                 f"the prompt has {len(prompt)} tokens", field="prompt", allowed=f"at most {self.context_length - 1}"
             )
         if min(prompt) < 0 or max(prompt) >= self.vocabulary:

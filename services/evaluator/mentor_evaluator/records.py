@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mentor.rollout.policy import assistant_message
+from mentor.rollout.chat_policy import assistant_message
 from mentor.rollout.prompts import user_messages
 from mentor.trajectory import Question, Trajectory
 
