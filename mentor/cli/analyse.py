@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from mentor.analysis import alignment as score_alignment
+from mentor.analysis import alignment_of_totals, calls_by_question, tool_usage
 from mentor.analysis import pass_at_k as estimate_pass_at_k
-from mentor.analysis import tool_usage
 from mentor.cli.lines import Row, clear_errors, process_lines, take
 from mentor.data import iter_trajectories
 
@@ -19,17 +19,30 @@ File = Annotated[Path | None, typer.Argument(help="JSON lines; standard input if
 
 @app.command()
 def alignment(file: File = None, seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0) -> None:
-    """Alignment score (paper, Eq. 8).
+    """Alignment score (paper, Eq. 8), of totals: every call counts as independent.
 
-    In: {teacher_counts, student_counts}, calls by tool name; out: {alignment_score, noise_floor, interval}.
+    In: {teacher_counts, student_counts}, calls by tool name; out: the score with interval and noise floor.
+    `mentor analyse alignment-of TEACHER STUDENT` knows the questions, and its interval respects them.
     """
 
     def work(row: Row) -> Any:
         counts = (take(row, name, dict, "an object of counts by tool") for name in ("teacher_counts", "student_counts"))
-        return score_alignment(*counts, seed=seed)
+        return alignment_of_totals(*counts, seed=seed)
 
     with clear_errors():
         process_lines(file, work)
+
+
+@app.command(name="alignment-of")
+def alignment_of(
+    teacher: Annotated[Path, typer.Argument(help="the teacher's trajectories.jsonl")],
+    student: Annotated[Path, typer.Argument(help="the student's, on the same questions")],
+    seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+) -> None:
+    """Alignment score of two sets of trajectories, with an interval over questions, as one JSON object."""
+    with clear_errors():
+        sides = [calls_by_question(iter_trajectories(path)) for path in (teacher, student)]
+        typer.echo(score_alignment(*sides, seed=seed).model_dump_json())
 
 
 @app.command(name="pass-at-k")

@@ -30,11 +30,17 @@ def normalize(text: str) -> str:
 
 
 def grade_qa(prediction: str | None, golds: Sequence[str]) -> QAGrade:
-    """Grade one prediction. None (no answer) scores 0 everywhere; yes, no and noanswer must match exactly for F1."""
+    """Grade one prediction. None (no answer) scores 0 everywhere; yes, no and noanswer must match exactly for F1.
+
+    A golden answer of which normalisation leaves nothing ("The") is compared without it, else it would stand in every text.
+    """
     if prediction is None:
         return QAGrade(em=0, sub_em=0, f1=0, precision=0, recall=0)
     said = normalize(prediction)
-    wanted = [normalize(gold) for gold in golds]
+    wanted = [shown for gold in golds if (shown := normalize(gold))]
+    bare = [gold.strip().lower() for gold in golds if gold.strip() and not normalize(gold)]
+    if prediction.strip().lower() in bare:
+        return QAGrade(em=1, sub_em=1, f1=1, precision=1, recall=1)
     overlaps = [_overlap(said, gold) for gold in wanted]
     precision, recall, f1 = (max((o[i] for o in overlaps), default=0.0) for i in range(3))
     return QAGrade(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mentor.analysis import alignment, cluster_bootstrap, paired_difference, tool_counts, tool_usage
+from mentor.analysis import (
+    CallsByQuestion,
+    alignment,
+    calls_by_question,
+    cluster_bootstrap,
+    paired_difference,
+    tool_usage,
+)
 from mentor.data import iter_trajectories
 from mentor.jobs.client import JobClient
 from mentor.local.distill import GROUP, SPLIT, Outcome
@@ -58,7 +65,7 @@ def summarize(evaluations: Evaluations, *, seed: int = 0) -> dict[str, Any]:
     teacher's on the same questions.
     """
     teacher = evaluations.within(evaluations.sampled.get("teacher", []), GROUP, "in_domain")
-    models = {name: _model(evaluations, name, tool_counts(teacher), seed) for name in evaluations.sampled}
+    models = {name: _model(evaluations, name, calls_by_question(teacher), seed) for name in evaluations.sampled}
     vanilla = evaluations.sampled["vanilla"]
     differences = {
         name: _difference(evaluations, vanilla, drawn, seed)
@@ -68,7 +75,7 @@ def summarize(evaluations: Evaluations, *, seed: int = 0) -> dict[str, Any]:
     return {"models": models, "difference": differences.get("trained"), "differences": differences}
 
 
-def _model(evaluations: Evaluations, name: str, teacher: Mapping[str, int], seed: int) -> dict[str, Any]:
+def _model(evaluations: Evaluations, name: str, teacher: CallsByQuestion, seed: int) -> dict[str, Any]:
     sampled = evaluations.sampled[name]
     inside = evaluations.within(sampled, GROUP, "in_domain")
     usage = tool_usage(inside)
@@ -77,7 +84,7 @@ def _model(evaluations: Evaluations, name: str, teacher: Mapping[str, int], seed
     row |= {"calls_per_question": usage.calls_per_question, "errors": usage.errors, "by_tool": usage.by_tool}
     row["infrastructure_failures"] = sum(t.failed for t in sampled)
     if teacher:
-        scored = alignment(dict(teacher), tool_counts(inside), seed=seed)
+        scored = alignment(teacher, calls_by_question(inside), seed=seed)
         row |= {"alignment_score": scored.alignment_score, "alignment": scored.model_dump()}
     row["splits"] = {
         split: _accuracy(evaluations.within(sampled, SPLIT, split), seed) for split in evaluations.names(SPLIT)

@@ -6,11 +6,13 @@ in the text, refused, or failing earns nothing. A trajectory without calls has R
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from mentor.rewards.base import Component, Sample
+from mentor.rewards.calls import Defaults, canonical_arguments
 from mentor.trajectory import CallSignature
+
+Slot = tuple[str, ...]
 
 
 def _names(calls: Sequence[CallSignature]) -> list[str]:
@@ -28,14 +30,17 @@ def strict_names(sample: Sample) -> float:
 
 
 def strict_calls(sample: Sample) -> float:
-    """1 if the multisets of calls, arguments included, are equal. A reference without arguments matches by name."""
+    """1 if the multisets of calls, arguments included, are equal. A reference without arguments matches by name.
+
+    Numbers are equal by value, at every depth; an argument that is left out has its default.
+    """
     student, teacher = sample.trajectory.executed_calls, sample.reference.tool_calls
     if len(student) != len(teacher):
         return 0.0
-    left = [_canonical(call) for call in student]
+    left = [_canonical(call, sample.defaults) for call in student]
     # References with arguments first: one without would otherwise take a call that only it could match.
     for call in sorted(teacher, key=lambda c: c.arguments is None):
-        wanted = _canonical(call)
+        wanted = _canonical(call, sample.defaults)
         match = next((s for s in left if s == wanted or (wanted[1] is None and s[0] == wanted[0])), None)
         if match is None:
             return 0.0
@@ -43,17 +48,8 @@ def strict_calls(sample: Sample) -> float:
     return 1.0
 
 
-def _canonical(call: CallSignature) -> tuple[str, str | None]:
-    if call.arguments is None:
-        return call.name, None
-    return call.name, json.dumps({k: _number(v) for k, v in call.arguments.items()}, sort_keys=True, default=str)
-
-
-def _number(value: object) -> object:
-    """5 and 5.0 are the same argument."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [_number(v) for v in value] if isinstance(value, list) else value
+def _canonical(call: CallSignature, defaults: Defaults) -> tuple[str, dict[str, str] | None]:
+    return call.name, None if call.arguments is None else canonical_arguments(call, defaults)
 
 
 def f1(sample: Sample) -> float:
@@ -107,29 +103,21 @@ def flexible(sample: Sample) -> float:
 def graded(sample: Sample) -> float:
     """Mean of three F1 scores: over tool names, over (name, argument name), over (name, argument name, value).
 
-    A level of which the reference knows nothing (no arguments recorded) is left out of the mean.
+    A level that says nothing is left out of the mean: one of which the reference knows nothing (no arguments recorded),
+    and one that is empty on both sides (tools without arguments), which is no agreement. No calls at all on both sides: 1.
     """
     student, teacher = sample.trajectory.executed_calls, sample.reference.tool_calls
-    levels = [_set_f1(set(_names(student)), set(_names(teacher)))]
+    levels: list[tuple[set[Slot], set[Slot]]] = [({(n,) for n in _names(student)}, {(n,) for n in _names(teacher)})]
     if all(call.arguments is not None for call in teacher):
-        levels.append(_set_f1(_slots(student, values=False), _slots(teacher, values=False)))
-        levels.append(_set_f1(_slots(student, values=True), _slots(teacher, values=True)))
-    return sum(levels) / len(levels)
+        ours, theirs = (_slots(calls, sample.defaults) for calls in (student, teacher))
+        levels += [({slot[:2] for slot in ours}, {slot[:2] for slot in theirs}), (ours, theirs)]
+    scores = [2 * len(a & b) / (len(a) + len(b)) for a, b in levels if a or b]
+    return sum(scores) / len(scores) if scores else 1.0
 
 
-def _slots(calls: Sequence[CallSignature], *, values: bool) -> set[tuple[str, ...]]:
-    slots: set[tuple[str, ...]] = set()
-    for call in calls:
-        for key, value in (call.arguments or {}).items():
-            shown = (json.dumps(_number(value), sort_keys=True, default=str),) if values else ()
-            slots.add((call.name, key, *shown))
-    return slots
-
-
-def _set_f1(student: set, teacher: set) -> float:  # type: ignore[type-arg]
-    if not student and not teacher:
-        return 1.0
-    return 2 * len(student & teacher) / (len(student) + len(teacher))
+def _slots(calls: Sequence[CallSignature], defaults: Defaults) -> set[Slot]:
+    """(name, argument, value) of every argument."""
+    return {(call.name, key, value) for call in calls for key, value in canonical_arguments(call, defaults).items()}
 
 
 ALIGNMENT: dict[str, Component] = {

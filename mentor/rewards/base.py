@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pydantic import Field
+
+from mentor.rewards.calls import Defaults
 from mentor.trajectory import Frozen, Reference, Trajectory
 
 Judge = Callable[[str | None, Sequence[str]], bool]
@@ -18,6 +21,8 @@ class Sample(Frozen):
     reference: Reference
     correct: bool
     """Whether the answer is right, under the spec's correctness variant."""
+    defaults: Defaults = Field(default_factory=dict)
+    """What the tools take for an argument that is left out."""
 
 
 class Component(Protocol):

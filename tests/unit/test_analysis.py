@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from mentor.analysis import alignment, cluster_bootstrap, paired_difference, pass_at_k, tool_counts, tool_usage
+from mentor.analysis import cluster_bootstrap, paired_difference, pass_at_k, tool_counts, tool_usage
 from mentor.errors import UserError
 from mentor.trajectory import Observation, Termination, ToolCall, Trajectory, Turn
-
-
-def test_equal_distributions_score_one_and_disjoint_ones_zero() -> None:
-    assert alignment({"a": 2, "b": 4}, {"a": 10, "b": 20}).alignment_score == pytest.approx(1)
-    assert alignment({"a": 3}, {"b": 5}).alignment_score == pytest.approx(0)
-
-
-def test_the_score_is_one_minus_the_root_of_the_base_2_divergence() -> None:
-    p, q = np.array([0.5, 0.5]), np.array([0.9, 0.1])
-    m = (p + q) / 2
-    divergence = 0.5 * (p * np.log2(p / m)).sum() + 0.5 * (q * np.log2(q / m)).sum()
-    scored = alignment({"a": 5, "b": 5}, {"a": 9, "b": 1})
-    assert scored.alignment_score == pytest.approx(1 - math.sqrt(divergence))
-
-
-def test_the_noise_floor_rises_with_the_sample_and_the_interval_holds_the_score() -> None:
-    small = alignment({"a": 5, "b": 5}, {"a": 6, "b": 4})
-    large = alignment({"a": 5000, "b": 5000}, {"a": 6000, "b": 4000})
-    assert small.noise_floor < large.noise_floor < 1
-    assert large.interval[0] < large.alignment_score < large.interval[1]
-    # With ten calls a difference of one is noise; with ten thousand it is not.
-    assert small.alignment_score > small.noise_floor - 0.1 and large.alignment_score < large.noise_floor
-
-
-def test_empty_counts() -> None:
-    assert alignment({}, {}).alignment_score == 1
-    assert alignment({"a": 1}, {}).alignment_score == 0
-
-
-@pytest.mark.parametrize("bad", [{"a": -1}, {"a": 1.5}, {"a": True}])
-def test_bad_counts_name_the_field(bad: dict[str, int]) -> None:
-    with pytest.raises(UserError) as caught:
-        alignment({"a": 1}, bad)
-    assert caught.value.field == "student_counts"
 
 
 def test_pass_at_k_equals_counting_all_choices() -> None:

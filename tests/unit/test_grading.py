@@ -119,3 +119,10 @@ def test_judges_by_name() -> None:
     assert make_judge("qa_sub_em")("a cat sat", ["cat"])
     with pytest.raises(UserError, match="qa_em"):
         make_judge("llm")
+
+
+def test_a_golden_answer_that_normalises_to_nothing_matches_itself_alone() -> None:
+    assert grade_qa("anything at all", ["The"]).sub_em == 0
+    assert grade_qa("anything at all", ["The", "anything"]).sub_em == 1
+    assert grade_qa("the", ["The"]).em == grade_qa("The", ["The"]).sub_em == 1
+    assert grade_qa("", ["The", ""]).em == 0

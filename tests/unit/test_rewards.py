@@ -9,6 +9,7 @@ import pytest
 
 from mentor.errors import UserError
 from mentor.rewards import RewardResult, load_preset, preset_names, score
+from mentor.tools import WIKIPEDIA_SEARCH, ToolSpec
 from mentor.trajectory import CallSignature, Observation, Reference, Termination, ToolCall, Trajectory, Turn
 
 TEACHER = Reference(answer="5", tool_calls=(CallSignature(name="add", arguments={"a": 2, "b": 3}),))
@@ -105,6 +106,42 @@ def test_arguments_count_where_the_reference_knows_them() -> None:
     assert with_alignment("strict_calls", made("add"), wrong) == 0
     assert with_alignment("strict_calls", made("add"), same_value) == 1
     assert with_alignment("graded", made("add"), wrong) == pytest.approx((1 + 1 + 0.5) / 3)
+
+
+def called(name: str, **arguments: object) -> Trajectory:
+    turn = made(name).turns[0]
+    call = turn.tool_calls[0].model_copy(update={"arguments": arguments})
+    return made().model_copy(update={"turns": (turn.model_copy(update={"tool_calls": (call,)}), *made().turns)})
+
+
+def test_a_level_that_is_empty_on_both_sides_is_no_agreement() -> None:
+    """A tool without arguments that was not called scored 0.67 of graded alignment."""
+    bare = Reference(answer="5", tool_calls=(CallSignature(name="now", arguments={}),))
+    assert with_alignment("graded", made(), bare) == 0
+    assert with_alignment("graded", called("now"), bare) == 1
+    assert with_alignment("graded", called("later"), bare) == 0
+
+
+def test_equal_values_are_equal_at_every_depth() -> None:
+    nested = Reference(answer="5", tool_calls=(CallSignature(name="f", arguments={"x": {"y": [5, {"z": 2.0}]}}),))
+    for variant in ("strict_calls", "graded"):
+        assert with_alignment(variant, called("f", x={"y": [5.0, {"z": 2}]}), nested) == 1
+        assert with_alignment(variant, called("f", x={"y": [5.5, {"z": 2}]}), nested) < 1
+        assert with_alignment(variant, called("f", x={"y": [True, {"z": 2}]}), nested) < 1
+
+
+def test_an_explicit_default_is_the_same_call_as_an_omitted_one() -> None:
+    left_out = Reference(answer="5", tool_calls=(CallSignature(name="wikipedia_search", arguments={"query": "x"}),))
+    given = called("wikipedia_search", query="x", top_n=5)
+    other = called("wikipedia_search", query="x", top_n=6)
+    spec = load_preset("flexible").model_copy(update={"alignment": "strict_calls"})
+
+    def aligned(trajectory: Trajectory, tools: Sequence[ToolSpec]) -> float:
+        return score(trajectory, [left_out], spec, exact, tools=tools).components["alignment"]
+
+    assert aligned(given, [WIKIPEDIA_SEARCH]) == 1
+    assert aligned(other, [WIKIPEDIA_SEARCH]) == 0
+    assert aligned(given, []) == 0  # nothing is known of its default
 
 
 @pytest.mark.parametrize("variant", ["strict_names", "f1", "jaccard", "any_tool", "any_overlap", "ordered", "graded"])

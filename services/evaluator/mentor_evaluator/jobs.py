@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from mentor.analysis import tool_counts
+from mentor.analysis import CallsByQuestion, calls_by_question
 from mentor.data import iter_trajectories, write_text, write_trajectories
 from mentor.data.files import check_readable
 from mentor.jobs.handler import JobContext, Stopped
@@ -44,7 +44,7 @@ class EvaluateJob:
         report = {
             "model": spec.model.label,
             **build_report(
-                questions, ordered, reference_counts(spec, questions), samples=spec.samples, judge=spec.judge,
+                questions, ordered, reference_calls(spec, questions), samples=spec.samples, judge=spec.judge,
                 seed=spec.seed,
             ),
         }  # fmt: skip
@@ -52,13 +52,14 @@ class EvaluateJob:
         return report
 
 
-def reference_counts(spec: EvaluateSpec, questions: list[Question]) -> Counter[str] | None:
-    """The teacher's tool calls on these questions, or None where nothing is known of them."""
+def reference_calls(spec: EvaluateSpec, questions: list[Question]) -> CallsByQuestion | None:
+    """The teacher's tool calls by question, or None where nothing is known of them."""
     if spec.reference:
         wanted = {question.id for question in questions}
-        return tool_counts(t for t in iter_trajectories(spec.reference, "reference") if t.question_id in wanted)
-    known = [question.references[0] for question in questions if question.references]
-    return Counter(name for reference in known for name in reference.tool_names) if known else None
+        known = calls_by_question(t for t in iter_trajectories(spec.reference, "reference") if t.question_id in wanted)
+    else:
+        known = {q.id: [Counter(q.references[0].tool_names)] for q in questions if q.references}
+    return known or None
 
 
 def _write(

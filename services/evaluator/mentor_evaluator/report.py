@@ -6,7 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mentor.analysis import alignment, cluster_bootstrap, pass_at_k, tool_counts, tool_usage
+from mentor.analysis import (
+    CallsByQuestion,
+    alignment,
+    calls_by_question,
+    cluster_bootstrap,
+    pass_at_k,
+    tool_counts,
+    tool_usage,
+)
 from mentor.errors import UserError
 from mentor.grading import grade_qa
 from mentor.rollout.solve import CORRECT
@@ -16,7 +24,7 @@ from mentor.trajectory import Question, Trajectory
 def build_report(
     questions: Sequence[Question],
     trajectories: Sequence[Trajectory],
-    reference_counts: Mapping[str, int] | None,
+    reference_calls: CallsByQuestion | None,
     *,
     samples: int,
     judge: str,
@@ -50,12 +58,20 @@ def build_report(
         "categories": _by_category(questions, values, seed),
         "tool_effect": _tool_effect(kept, seed),
     }
-    if reference_counts is not None:
-        report["alignment"] = alignment(reference_counts, student, seed=seed).model_dump()
-        report["reference_tool_counts"] = dict(reference_counts)
+    if reference_calls is not None:
+        report["alignment"] = alignment(reference_calls, calls_by_question(kept), seed=seed).model_dump()
+        report["reference_tool_counts"] = _totals(reference_calls)
     if judge.startswith("qa"):
         report["qa"] = _qa(questions, kept)
     return report
+
+
+def _totals(calls: CallsByQuestion) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for trajectories in calls.values():
+        for counts in trajectories:
+            total.update(counts)
+    return dict(total)
 
 
 def correctness(trajectories: Sequence[Trajectory]) -> dict[str, list[float]]:

@@ -14,6 +14,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from mentor.analysis import executed_by_backend
 from mentor.grading import make_judge
 from mentor.rewards import RewardResult, load_preset, score
+from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.verl_ext.runtime import runtime_of
 
@@ -40,14 +41,16 @@ class MentorRewardManager(RewardManagerBase):  # type: ignore[misc]
         runtime = runtime_of(config)
         self.spec = load_preset(runtime.reward)
         self.judge = make_judge(runtime.judge)
+        self.registry = ToolRegistry()  # a user's own tools travel with the questions
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         item = data[-1:][0].non_tensor_batch
         question = Question.model_validate_json(str(item["question"]))
         trajectory = Trajectory.model_validate_json(item["tool_extra_fields"][TRACE])
         result = await asyncio.to_thread(
-            score, trajectory, question.references, self.spec, self.judge, question.answers
-        )
+            score, trajectory, question.references, self.spec, self.judge, question.answers,
+            self.registry.for_question(question),
+        )  # fmt: skip
         return {"reward_score": result.total, "reward_extra_info": extra_info(trajectory, result)}
 
 
