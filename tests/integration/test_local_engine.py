@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
-torch = pytest.importorskip("torch")
-
-from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
-
-from mentor.errors import DeadlineError, InfrastructureError, OverloadedError, UserError  # noqa: E402
-from mentor.inference.base import Generation, SamplingParams  # noqa: E402
-from mentor.inference.local import LocalEngine  # noqa: E402
+from mentor.errors import DeadlineError, InfrastructureError, OverloadedError, UserError
+from mentor.inference.base import Generation, SamplingParams
+from mentor.inference.local import LocalEngine
 
 VOCABULARY = 97
 END = 1

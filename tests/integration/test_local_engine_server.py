@@ -14,8 +14,6 @@ from typing import Any
 import httpx
 import pytest
 
-pytest.importorskip("torch")
-
 from mentor.errors import NotFoundError, UserError
 from mentor.inference.base import SamplingParams
 from mentor.inference.local.chat_endpoint import read_message, sendable

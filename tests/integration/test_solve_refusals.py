@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from mentor.data import write_questions
 from mentor.errors import UserError
 from mentor.inference import SamplingParams
@@ -23,6 +21,7 @@ from mentor.rollout.solve import SolveSpec, load_questions, solve
 from mentor.serving.runner import running
 from mentor.trajectory import Question, Termination, Trajectory
 from tests.support.openai_server import MODEL, Reply, openai_server, refused, said
+from tests.support.quiet import Quiet
 
 STUDENT = Path(__file__).parents[2] / "examples" / "tiny" / "checkpoints" / "student"
 LONG = Question(id="long", question="Anna has 23 red eggs. " * 600, answers=("0",), tools=())
@@ -35,23 +34,10 @@ VLLM_FULL = (
 )
 
 
-class Context:
-    """A job's context that keeps nothing but the folder."""
-
-    def __init__(self, workdir: Path) -> None:
-        self.workdir = workdir
-
-    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
-    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
-    def save(self) -> None: ...
-    def should_stop(self) -> bool:
-        return False
-
-
 async def solved(tmp_path: Path, model: ModelSource, questions: list[Question], **fields: Any) -> list[Trajectory]:
     write_questions(questions, tmp_path / "questions.jsonl")
     spec = SolveSpec(model=model, questions=str(tmp_path / "questions.jsonl"), **fields)
-    found = await asyncio.to_thread(solve, spec, load_questions(spec), Context(tmp_path / "work"))
+    found = await asyncio.to_thread(solve, spec, load_questions(spec), Quiet(tmp_path / "work"))
     assert found is not None
     return found
 

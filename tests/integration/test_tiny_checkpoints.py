@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from examples.tiny.dialogues import STUBBORN
 from examples.tiny.measure import HERE, accuracy, by_kind, sample
 from mentor.analysis.usage import tool_usage

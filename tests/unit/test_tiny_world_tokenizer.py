@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
-torch = pytest.importorskip("torch")
-
-from transformers import AutoTokenizer  # noqa: E402
-
-from examples.tiny import tokenizer as tiny_tokenizer  # noqa: E402
-from examples.tiny.dialogues import END, Segment, dialogue, mixture_of, response_text, user_text  # noqa: E402
-from examples.tiny.pretrain import (  # noqa: E402
+from examples.tiny import tokenizer as tiny_tokenizer
+from examples.tiny.dialogues import END, Segment, dialogue, mixture_of, response_text, user_text
+from examples.tiny.pretrain import (
     CHUNKS,
     IGNORED,
     KINDS,
@@ -25,10 +22,10 @@ from examples.tiny.pretrain import (  # noqa: E402
     new_model,
     train,
 )
-from examples.tiny.world import ALL_NAMES, MATH_NAMES, SPECS, sample  # noqa: E402
-from mentor.chat.formats import load_format  # noqa: E402
-from mentor.rollout.prompts import user_messages  # noqa: E402
-from mentor.trajectory import Observation  # noqa: E402
+from examples.tiny.world import ALL_NAMES, MATH_NAMES, SPECS, sample
+from mentor.chat.formats import load_format
+from mentor.rollout.prompts import user_messages
+from mentor.trajectory import Observation
 
 CHECKPOINTS = Path(__file__).parents[2] / "examples" / "tiny" / "checkpoints"
 
