@@ -46,7 +46,7 @@ lint: setup  ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 types: setup  ## mypy, strict
-	$(BIN)/mypy mentor deploy/dashboards deploy/manifests.py $(foreach s,$(SERVICES),services/$(s)/mentor_$(s))
+	$(BIN)/mypy mentor deploy/dashboards deploy/manifests.py deploy/gpus $(foreach s,$(SERVICES),services/$(s)/mentor_$(s))
 
 imports: setup  ## who may import whom
 	$(BIN)/lint-imports

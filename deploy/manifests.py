@@ -14,11 +14,13 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-BASE = ROOT / "k8s" / "base"
+K8S = ROOT / "k8s"
+BASE = K8S / "base"
 COPIES = {
-    "deploy/redis/redis.conf": "redis/redis.conf",
-    "deploy/redis/start.sh": "redis/start.sh",
-    "deploy/flower/start.sh": "monitoring/flower.sh",
+    "deploy/redis/redis.conf": "base/redis/redis.conf",
+    "deploy/redis/start.sh": "base/redis/start.sh",
+    "deploy/flower/start.sh": "base/monitoring/flower.sh",
+    "deploy/outside/haproxy.cfg": "components/outside/haproxy.cfg",
 }
 _HEADER = "# Written by `make manifests`; change its source instead.\n"
 
@@ -50,7 +52,7 @@ def _dump(document: dict[str, Any]) -> str:
 
 def rendered() -> dict[Path, str]:
     """Text by file."""
-    copies = {BASE / target: (ROOT / source).read_text() for source, target in COPIES.items()}
+    copies = {K8S / target: (ROOT / source).read_text() for source, target in COPIES.items()}
     return copies | {
         BASE / "monitoring" / "rules.yaml": _HEADER + rules(),
         BASE / "monitoring" / "dashboards.yaml": _HEADER + dashboards(),

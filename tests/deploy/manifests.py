@@ -14,7 +14,14 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERLAYS = ("overlays/cpu", "overlays/gpu", "overlays/gpu-multinode", "jobs/evaluate", "device-plugin")
+OVERLAYS = (
+    "overlays/cpu",
+    "overlays/gpu",
+    "overlays/gpu-multinode",
+    "overlays/gpu-outside",
+    "jobs/evaluate",
+    "device-plugin",
+)
 Document = dict[str, Any]
 
 
@@ -54,6 +61,8 @@ def pods(overlay: str) -> Iterator[tuple[str, Document]]:
             yield f"{name(document)} head", cluster["headGroupSpec"]["template"]
             for group in cluster["workerGroupSpecs"]:
                 yield f"{name(document)} {group['groupName']}", group["template"]
+            if "submitterPodTemplate" in spec:
+                yield f"{name(document)} submitter", spec["submitterPodTemplate"]
 
 
 def containers(overlay: str) -> Iterator[tuple[str, Document, Document]]:

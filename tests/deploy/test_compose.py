@@ -24,7 +24,7 @@ def services(file: str = "docker-compose.yml") -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.gpu.yml"])
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.gpu.yml", "docker-compose.gpu-retriever.yml"])
 def test_the_file_fits_the_compose_specification(file: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(ROOT / file)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -85,5 +85,5 @@ def test_secrets_are_files_and_never_values() -> None:
 def test_every_variable_of_the_files_is_in_the_example() -> None:
     example = (ROOT / ".env.example").read_text()
     known = set(re.findall(r"^([A-Z][A-Z0-9_]*)=", example, re.M))
-    text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "docker-compose.gpu.yml").read_text()
+    text = "".join(path.read_text() for path in ROOT.glob("docker-compose*.yml"))
     assert set(re.findall(r"\$\{([A-Z][A-Z0-9_]*)", text)) - known == set()

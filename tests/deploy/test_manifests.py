@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,12 +16,17 @@ import pytest
 from deploy import dashboards
 from deploy import manifests as generated
 from deploy.dashboards import __main__ as board_files
+from mentor.errors import UserError
+from mentor_trainer.config import make_spec
+from mentor_trainer.preflight import check_spec
 from tests.deploy.manifests import OVERLAYS, ROOT, build, containers, custom_schemas, name, of_kind, pods
+from tests.support.training import spec_values, write_set
 
 KUBERNETES = "1.32"
-OURS = ("overlays/cpu", "overlays/gpu", "overlays/gpu-multinode")
+OURS = ("overlays/cpu", "overlays/gpu", "overlays/gpu-multinode", "overlays/gpu-outside")
 GPU = "nvidia.com/gpu"
 SIGTERM_BUDGET_S = 120
+RUNS_ONCE = re.compile(r": Job/|RayJob/\S+ submitter")
 WORKERS = ("teacher-worker", "trainer-worker", "evaluator-worker")
 
 
@@ -99,7 +107,7 @@ def test_every_service_has_a_network_policy_that_opens_its_ports_and_no_others(o
         assert set(own["policyTypes"]) == {"Ingress", "Egress"}
         opened = {port["port"] for rule in own["ingress"] for port in rule["ports"]}
         offered = {port["port"] for port in service["spec"]["ports"] if port["name"] != "admin"}
-        assert opened <= offered, f"{name(service)}: {opened - offered} are opened and not offered"
+        assert opened == offered, f"{name(service)}: opened {opened}, offered {offered}"
         assert all(rule.get("from") for rule in own["ingress"]), f"{name(service)} is open to everybody"
     assert policies["default-deny"]["podSelector"] == {}
 
@@ -144,7 +152,7 @@ def test_every_container_is_confined_limited_and_probed(overlay: str) -> None:
         assert spec["enableServiceLinks"] is False, where
         assert not any("hostPath" in volume for volume in spec.get("volumes", [])), where
         assert {"cpu", "memory"} <= container["resources"]["limits"].keys(), where
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys() or ": Job/" in where, where
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys() or RUNS_ONCE.search(where), where
         mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
         claims = {"data"} if "StatefulSet" in where else set()
         assert mounted <= {volume["name"] for volume in spec.get("volumes", [])} | claims, where
@@ -164,7 +172,7 @@ def test_node_agents_are_the_only_ones_with_host_access_and_live_apart() -> None
 @pytest.mark.parametrize("overlay", OURS)
 def test_the_grace_covers_what_a_job_may_take_to_save_itself(overlay: str) -> None:
     graces = {where: template["spec"]["terminationGracePeriodSeconds"] for where, template in pods(overlay)
-              if "exporter" not in where and "flower" not in where}  # fmt: skip
+              if not re.search("exporter|flower|submitter", where)}  # fmt: skip
     for worker in WORKERS:
         assert graces[f"Deployment/{worker}"] > SIGTERM_BUDGET_S
     for where, grace in graces.items():
@@ -184,6 +192,26 @@ def test_workers_scale_on_queued_plus_running_jobs() -> None:
     }
     assert set(queries) == set(WORKERS)
     assert all(query.startswith("mentor:jobs:waiting_or_running{") for query in queries.values())
+
+
+def test_a_ray_jobs_head_without_gpus_submits_to_its_own_cluster(tmp_path: Path) -> None:
+    """What RayJob runs on the head passes the preflight there, and would not if it trained where it runs."""
+    (job,) = of_kind("overlays/gpu-multinode", "RayJob")
+    options = shlex.split(job["spec"]["entrypoint"])
+    given = dict(part.split("=", 1) for flag, part in pairwise(options) if flag == "--set")
+    write_set(tmp_path)
+    values = spec_values(tmp_path, device="cuda") | {"n_gpus_per_node": 8, "nnodes": int(given["nnodes"])}
+    assert check_spec(make_spec(values | {"ray_address": given["ray_address"]})).total_steps == 2
+    with pytest.raises(UserError, match="n_gpus_per_node"):
+        check_spec(make_spec(values))
+
+
+def test_the_submitter_and_the_operator_reach_the_head_and_nobody_else_new() -> None:
+    policies = {d["metadata"]["name"]: d["spec"] for d in of_kind("overlays/gpu-multinode", "NetworkPolicy")}
+    peers = [p["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for p in policies["ray"]["ingress"][1]["from"]]
+    assert peers == ["trainer", "trainer-worker", "ray-submitter", "kuberay-operator"]
+    assert {"protocol": "TCP", "port": 8265} in policies["ray"]["ingress"][1]["ports"]
+    assert policies["ray-submitter"]["egress"][0]["ports"] == [{"protocol": "TCP", "port": 8265}]
 
 
 def test_scale_targets_exist() -> None:
