@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.retriever.corpus import Corpus
@@ -51,8 +52,16 @@ def recall(corpus: Corpus, retrievers: int = RETRIEVERS) -> Iterator[Server]:
     else:
         command += [str(port), str(corpus.passages), str(corpus.index), str(model_folder()), str(retrievers)]
     variables = _variables(corpus) | ({"PYTHONPATH": library} if own and library else {})
-    with running(_named("MENTOR/ReCall", own), "/search", port, command, variables) as server:
+    with running(f"{_named('MENTOR/ReCall', own)}, /search", "/search", port, command, variables) as server:
         yield server
+
+
+def by_batch(server: Server) -> Server:
+    """MENTOR/ReCall's ``/batch_search`` with one query a request, which does the work of one query.
+
+    Its ``/search`` hands FlashRAG a bare string, which is cut into slices of 64 characters that are all encoded and searched.
+    """
+    return replace(server, name=f"{server.name.removesuffix(', /search')}, /batch_search", route="/batch_search")
 
 
 def _module(name: str) -> list[str]:

@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.results import Row
+from benchmarks.retriever.corpus import Corpus
 from benchmarks.retriever.load import Seen, measure
-from benchmarks.retriever.peers import recall, search_r1
+from benchmarks.retriever.peers import by_batch, recall, search_r1
 from benchmarks.retriever.plan import Plan
 from benchmarks.retriever.queries import pool
 from benchmarks.retriever.servers import Server, ours
@@ -26,7 +27,7 @@ def scan(plan: Plan) -> list[Row]:
     queries, rows = pool(plan.work, corpus), []
     with ExitStack() as stack:
         mine = stack.enter_context(ours(corpus, plan.settings))
-        peers = [stack.enter_context(peer(corpus)) for peer in (search_r1, recall)]
+        peers = _peers(stack, corpus)
         for callers in plan.concurrency:
             seen = alternate(plan, [mine, *peers], callers, queries)
             name = f"{corpus.size:,} passages, {callers} caller{'s' if callers > 1 else ''}"
@@ -45,7 +46,7 @@ def encoder(plan: Plan) -> list[Row]:
             own.append(stack.enter_context(ours(corpus, (*plan.settings, *plan.fast), "ours, faster encoder")))
         else:
             print("the faster encoder is left out: no --fast NAME=VALUE", file=sys.stderr)
-        peers = [stack.enter_context(peer(corpus)) for peer in (search_r1, recall)]
+        peers = _peers(stack, corpus)
         seen = alternate(plan, [*own, *peers], 64, queries)
     name = f"{corpus.size:,} passages, 64 callers"
     kinds = ((f"{name}, fp32", 1.5), (f"{name}, {' '.join(plan.fast)}", 2.5))
@@ -53,6 +54,12 @@ def encoder(plan: Plan) -> list[Row]:
         for peer, theirs in zip(peers, seen[len(own) :], strict=True):
             rows += _rows(kind, mine, peer.name, theirs, goal, None)
     return rows
+
+
+def _peers(stack: ExitStack, corpus: Corpus) -> list[Server]:
+    """Search-R1's, and MENTOR/ReCall's by both of its routes."""
+    published = stack.enter_context(recall(corpus))
+    return [stack.enter_context(search_r1(corpus)), published, by_batch(published)]
 
 
 def alternate(plan: Plan, servers: Sequence[Server], callers: int, queries: Path) -> list[list[Seen]]:

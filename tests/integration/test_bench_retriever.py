@@ -17,6 +17,7 @@ from benchmarks.retriever import corpus
 from benchmarks.retriever.limits import Machine, bound
 from benchmarks.retriever.load import load
 from benchmarks.retriever.queries import distinct
+from benchmarks.retriever.real_text import chosen, passages
 
 
 def test_a_corpus_has_a_unit_vector_for_every_passage_and_is_the_same_every_time(
@@ -85,6 +86,15 @@ def test_callers_count_answers_and_failures_and_never_repeat_a_query(status: int
         assert seen.answers == 0
         assert seen.errors == len(asked) == 8
         assert seen.failure.startswith("503")
+
+
+def test_the_real_text_is_made_from_the_published_files() -> None:
+    corpus = [{"title": "Ada Lovelace", "text": "She wrote."}, {"title": "Birth", "text": "It begins."}]
+    assert passages(corpus)[0] == {"id": "0", "contents": '"Ada Lovelace"\nShe wrote.'}
+    asked = [{"question": f"Where was {who} born?", "answer": "x"} for who in ("Ada Lovelace", "Ada", "Lovelace Ada")]
+    titles = [row["title"] for row in corpus]
+    assert [row["id"] for row in chosen(asked, titles)] == ["2wiki-0"]
+    assert chosen(asked * 50, titles, 7) == chosen(asked * 50, titles, 7) and len(chosen(asked * 50, titles, 7)) == 7
 
 
 def test_a_failed_request_fails_its_row_whatever_the_ratio() -> None:
