@@ -23,6 +23,8 @@ from mentor.serving.service import Service
 
 log = structlog.get_logger("serving")
 _HEALTH_PERIOD_S = 0.5
+_KEEP_ALIVE_S = 75
+"""Longer than clients keep idle connections: who closes first loses the request that the other is just sending."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -80,6 +82,7 @@ class Server:
             lifespan="off",
             timeout_graceful_shutdown=max(1, round(self.service.settings.drain_timeout_s)),
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
         return _Uvicorn(config)
 

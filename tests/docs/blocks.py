@@ -1,7 +1,7 @@
 """Shell blocks of the documentation.
 
-A fence's second word says where it runs: none here, in a test of its own; ``stack`` on a Compose stack that is up; ``norun``
-nowhere by machine (it needs a cluster, a GPU, or is the gate itself).
+A fence's second word says where it runs: none here, in a test of its own; ``stack`` on a Compose stack that is up; ``walk`` in
+``tests/e2e``, with two steps of training; ``norun`` nowhere by machine (it needs a cluster, a GPU, or is the gate itself).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("README.md", "k8s/README.md", "docs/operations.md")
 _FENCE = re.compile(r"^```sh([^\n]*)\n(.*?)^```$", re.M | re.S)
-WHERE = ("", "stack", "norun")
+WHERE = ("", "stack", "walk", "norun")
 
 
 @dataclass(frozen=True)

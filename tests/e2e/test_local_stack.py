@@ -20,6 +20,7 @@ from mentor.jobs.model import Job, JobState
 from mentor.local.accounting import scrape
 from mentor.local.layout import StackSpec
 from mentor.local.stack import alive, down, load_state, status, up
+from tests.docs.blocks import blocks
 from tests.support.stack import TINY, backends, client, free_stack, mentor, teacher_model
 from tests.support.waiting import eventually
 
@@ -178,6 +179,8 @@ def test_a_stopped_sandbox_makes_a_job_wait_and_then_fail_naming_it(stack: Stack
 
 def test_a_users_own_questions_and_tools_become_a_student_and_a_report(stack: StackSpec, tmp_path: Path) -> None:
     """The README's walk, shortened to two steps of training."""
+    (walk,) = [block.text for block in blocks() if block.where == "walk"]
+    assert "mentor distill examples/distill/spec.yaml" in walk.splitlines()
     spec = yaml.safe_load((TINY.parent / "distill" / "spec.yaml").read_text())
     folder = TINY.parent / "distill"
     spec["questions"], spec["tools"] = str(folder / "questions.jsonl"), str(folder / "tools.py")

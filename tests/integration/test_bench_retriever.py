@@ -77,7 +77,7 @@ def test_callers_count_answers_and_failures_and_never_repeat_a_query(status: int
     server.server_close()
 
     assert len(set(asked)) == len(asked)
-    assert asked[0] == distinct(["one", "two", "three"], 7)
+    assert distinct(["one", "two", "three"], 7) in asked
     if status == 200:
         assert (seen.errors, seen.failure) == (0, "")
         assert 0 < seen.answers < len(asked)

@@ -5,6 +5,7 @@ The two GRPO runs start verl for real (about half a minute each on an idle machi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -69,8 +70,9 @@ class Run:
     def _first_steps(self, event: TrainEvent) -> None:
         run = (self.folder / "a1" / "handle").read_text().split(":")[0]
         for process in processes_of(run):
-            sockets = process.net_connections(kind="tcp")
-            self.listening |= {str(s.laddr.ip) for s in sockets if s.status == psutil.CONN_LISTEN}
+            with contextlib.suppress(psutil.NoSuchProcess):
+                sockets = process.net_connections(kind="tcp")
+                self.listening |= {str(s.laddr.ip) for s in sockets if s.status == psutil.CONN_LISTEN}
         self.stopped_events.append(event)
 
     def metrics(self, attempt: str) -> list[dict[str, Any]]:
@@ -149,10 +151,8 @@ def test_training_teaches_what_it_rewards(run: Run, sandbox: ServiceProcess, tmp
 
     assert run.finished.model is not None
     before, after = accuracy(STUDENT, "before"), accuracy(run.finished.model, "after")
+    print(before, after)
     assert after > before + 0.2, (before, after)
-    first, last = ([r["data"]["mentor/reward"] for r in run.metrics(a)] for a in ("a1", "a2"))
-    print(before, after, first, last)
-    assert False
 
 
 def test_a_run_listens_on_loopback_only(run: Run) -> None:
@@ -266,7 +266,7 @@ def test_sigterm_saves_and_exits_and_the_next_run_goes_on(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "mentor_trainer.train", str(spec)]
     process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
     metrics = tmp_path / "out" / "attempts" / "0001" / "metrics.jsonl"
-    eventually(lambda: metrics.is_file() and metrics.stat().st_size > 0, what="the first step")
+    eventually(lambda: metrics.is_file() and metrics.stat().st_size > 0, within=240, what="the first step")
     process.terminate()
     assert process.wait(60) == 3
     found = checkpoints.latest(tmp_path / "out" / "checkpoints")

@@ -18,6 +18,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 _PATHS = (ROOT, *(ROOT / "services" / n for n in ("sandbox", "retriever", "teacher", "trainer", "evaluator")))
 START_TIMEOUT_S = 90.0
+EXIT_TIMEOUT_S = 300.0
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -103,5 +104,5 @@ def running_process(module: str, *arguments: str, env: Mapping[str, str] | None 
 def run_to_exit(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Start a service that is expected to refuse: its exit code and standard error."""
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=environment(env), capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    done = subprocess.run(command, env=environment(env), capture_output=True, text=True, timeout=EXIT_TIMEOUT_S)
     return done.returncode, done.stderr
