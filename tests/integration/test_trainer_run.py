@@ -46,7 +46,7 @@ def sandbox() -> Iterator[ServiceProcess]:
         yield service
 
 
-STEPS = 8
+STEPS = 6
 LEARNING = {"train_batch_size": 8, "mini_batch_size": 8, "rollouts": 8, "lr": 1e-3}
 
 
