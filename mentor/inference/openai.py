@@ -6,16 +6,13 @@ so every answer is checked for what was asked.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
-import httpx
-
-from mentor.errors import ContentFilterError, DeadlineError, InfrastructureError, UserError
+from mentor.errors import ContentFilterError, InfrastructureError, UserError
 from mentor.inference.base import ChatCompletion, Generation, SamplingParams
 from mentor.inference.refusals import refusal
-from mentor.rpc.channels import PerLoop, http_client
+from mentor.inference.transport import ModelTransport
 from mentor.rpc.context import outgoing
 from mentor.rpc.retry import RetryPolicy, with_retries
 from mentor.trajectory import Frozen, ToolCall
@@ -52,7 +49,7 @@ class OpenAIServer:
         self.endpoint = endpoint
         self.context_limit: int | None = None
         self._served = False
-        self._clients: PerLoop[httpx.AsyncClient] = PerLoop(lambda: http_client(endpoint.base))
+        self._transport = ModelTransport(endpoint.base)
 
     async def post(self, path: str, body: dict[str, Any], *, request_id: str, timeout_s: float) -> dict[str, Any]:
         """POST and decode.
@@ -69,20 +66,14 @@ class OpenAIServer:
         extra = {"x-request-id": request_id}
         if self.endpoint.api_key:
             extra["authorization"] = f"Bearer {self.endpoint.api_key}"
-        headers = outgoing(timeout_s, extra, ours=False)
+        headers = outgoing(timeout_s, extra | {"content-type": "application/json"}, ours=False)
+        encoded = json.dumps(body).encode()
+        answer = await self._transport.send("POST", path, headers=headers, timeout_s=timeout_s, body=encoded)
+        if answer.status >= 400:
+            raise refusal(answer.as_response(), served_before=self._served)
         try:
-            async with asyncio.timeout(timeout_s):
-                response = await self._clients.get().post(path, json=body, headers=headers, timeout=None)
-        except TimeoutError as error:
-            raise DeadlineError(f"{self.endpoint.base} did not answer within {timeout_s:.0f} s") from error
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
-        if response.status_code >= 400:
-            raise refusal(response, served_before=self._served)
-        try:
-            decoded = response.json()
-        except json.JSONDecodeError as error:
+            decoded = json.loads(answer.content)
+        except ValueError as error:
             raise InfrastructureError(f"{self.endpoint.base}{path} answered with something that is not JSON") from error
         if not isinstance(decoded, dict):
             raise InfrastructureError(f"{self.endpoint.base}{path} answered with a {type(decoded).__name__}")
@@ -96,14 +87,10 @@ class OpenAIServer:
 
     async def _models(self, timeout_s: float) -> dict[str, dict[str, Any]]:
         headers = {"authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {}
-        try:
-            response = await self._clients.get().get("/v1/models", timeout=min(10.0, timeout_s), headers=headers)
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise InfrastructureError(f"cannot reach the model server {self.endpoint.base}: {reason}") from error
-        if response.status_code >= 400:
-            raise refusal(response, served_before=self._served)
-        return _by_id(response, self.endpoint.base)
+        answer = await self._transport.send("GET", "/v1/models", headers=headers, timeout_s=min(10.0, timeout_s))
+        if answer.status >= 400:
+            raise refusal(answer.as_response(), served_before=self._served)
+        return _by_id(answer.content, self.endpoint.base)
 
     async def check(self) -> None:
         """Refuse a model that the server does not know; learn how much context it has.
@@ -123,14 +110,12 @@ class OpenAIServer:
 
     async def close(self) -> None:
         """Close this loop's connections."""
-        client = self._clients.take()
-        if client is not None:
-            await client.aclose()
+        await self._transport.close()
 
 
-def _by_id(response: httpx.Response, base: str) -> dict[str, dict[str, Any]]:
+def _by_id(content: bytes, base: str) -> dict[str, dict[str, Any]]:
     try:
-        return {str(entry["id"]): entry for entry in response.json()["data"]}
+        return {str(entry["id"]): entry for entry in json.loads(content)["data"]}
     except (ValueError, KeyError, TypeError) as error:
         raise InfrastructureError(f"{base}/v1/models does not answer with a list of models") from error
 

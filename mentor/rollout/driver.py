@@ -26,6 +26,9 @@ class ToolsetFactory(Protocol):
     def __call__(self, question: Question) -> ToolRunner: ...
 
 
+Finish = Callable[[Task, Trajectory], Awaitable[Trajectory]]
+
+
 class Schedule(Frozen):
     """How many trajectories run at once, and how often an infrastructure failure is tried again."""
 
@@ -42,16 +45,20 @@ async def run_many(
     sampling: SamplingParams,
     schedule: Schedule | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    finish: Finish | None = None,
 ) -> AsyncIterator[tuple[Task, Trajectory]]:
     """Yield each task with its trajectory, in order of completion; no sample waits for another.
 
     Tasks are pulled from the iterable only as slots come free, so it may be longer than memory. A trajectory that
     is still ``infrastructure`` after ``schedule.attempts`` tries is yielded as such: the caller counts it, apart.
+    ``finish`` completes each trajectory in its own slot (judges it): a slow one holds up nobody else, and a caller that
+    takes results slowly holds up everybody, so that nothing piles up. The work for a trajectory does not grow with the
+    number in flight.
     Closing the iterator cancels what is in flight.
     """
     schedule = schedule or Schedule()
     source = iter(tasks)
-    running: dict[asyncio.Task[Trajectory], Task] = {}
+    finished: asyncio.Queue[tuple[Task, Trajectory] | BaseException | None] = asyncio.Queue(schedule.concurrency)
 
     async def attempt(task: Task) -> Trajectory:
         for number in range(schedule.attempts):
@@ -62,16 +69,28 @@ async def run_many(
             await sleep(schedule.backoff_s * 2**number)
         return trajectory
 
+    async def slot() -> None:
+        """Takes one task after another; says None when there are no more."""
+        try:
+            for task in source:
+                trajectory = await attempt(task)
+                await finished.put((task, await finish(task, trajectory) if finish else trajectory))
+            await finished.put(None)
+        except Exception as error:
+            await finished.put(error)
+
+    slots = [asyncio.create_task(slot()) for _ in range(schedule.concurrency)]
+    open_slots = len(slots)
     try:
-        while True:
-            while len(running) < schedule.concurrency and (task := next(source, None)) is not None:
-                running[asyncio.create_task(attempt(task))] = task
-            if not running:
-                return
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for finished in done:
-                yield running.pop(finished), finished.result()
+        while open_slots:
+            outcome = await finished.get()
+            if outcome is None:
+                open_slots -= 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                yield outcome
     finally:
-        for pending in running:
+        for pending in slots:
             pending.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*slots, return_exceptions=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from mentor.data import iter_trajectories
 from mentor.errors import InfrastructureError
 from mentor.inference import SamplingParams
-from mentor.rollout.driver import Schedule, Task, ToolsetFactory, run_many
+from mentor.rollout.driver import Finish, Schedule, Task, ToolsetFactory, run_many
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.policy import Policy
 from mentor.trajectory import Question, Trajectory
@@ -77,7 +76,7 @@ async def draw(
     *,
     schedule: Schedule,
     max_infrastructure_share: float,
-    finish: Callable[[Task, Trajectory], Trajectory],
+    finish: Finish,
     on_done: Callable[[int, int], None],
     should_stop: Callable[[], bool],
 ) -> bool:
@@ -97,11 +96,10 @@ async def draw(
     done = len(tasks) - len(missing)
     budget = OutageBudget(len(tasks), max_infrastructure_share)
     on_done(done, len(tasks))
-    stream = run_many(missing, policy, toolset_for, limits, sampling, schedule)
+    stream = run_many(missing, policy, toolset_for, limits, sampling, schedule, finish=finish)
     try:
-        async for task, trajectory in stream:
-            # Judging may take seconds on a hostile answer: the loop goes on with the other trajectories meanwhile.
-            journal.add(await asyncio.to_thread(finish, task, trajectory))
+        async for _, trajectory in stream:
+            journal.add(trajectory)
             if trajectory.failed:
                 budget.spend(trajectory)
             done += 1

@@ -17,6 +17,7 @@ from mentor.data import read_questions
 from mentor.grading import make_judge
 from mentor.inference import SamplingParams
 from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
+from mentor.rollout.descriptors import make_room
 from mentor.rollout.driver import Schedule, Task
 from mentor.rollout.journal import Journal, draw, tasks_for
 from mentor.rollout.limits import RolloutLimits
@@ -86,6 +87,7 @@ def solve(spec: SolveSpec, questions: list[Question], context: Progress) -> list
         UserError: the model cannot be used.
         InfrastructureError: more was lost to outages than the spec allows.
     """
+    make_room(spec.concurrency)
     journal = Journal(context.workdir / "trajectories.jsonl")
     try:
         complete = asyncio.run(_draw(spec, questions, journal, context))
@@ -101,9 +103,10 @@ async def _draw(spec: SolveSpec, questions: list[Question], journal: Journal, co
     judge = make_judge(spec.judge)
     right = sum(bool(t.metadata.get(CORRECT)) for t in journal.done.values())
 
-    def finish(task: Task, trajectory: Trajectory) -> Trajectory:
+    async def finish(task: Task, trajectory: Trajectory) -> Trajectory:
         nonlocal right
-        correct = not trajectory.failed and judge(trajectory.answer, task.question.answers)
+        # Judging may take seconds on a hostile answer: not in the loop.
+        correct = not trajectory.failed and await asyncio.to_thread(judge, trajectory.answer, task.question.answers)
         right += correct
         _count(context, trajectory, correct)
         return trajectory.model_copy(update={"metadata": {**trajectory.metadata, CORRECT: correct}})
