@@ -155,3 +155,17 @@ redis.call('HSET', KEYS[1], 'published_at', now)
 return 1
 """
 )
+
+# A job that ended before a time: forget all but that its files have to go. KEYS[4] its artefacts, KEYS[5] the set of all
+# jobs, KEYS[6] the set of jobs whose files have to go, KEYS[7] its idempotency key. ARGV: job id, time. Returns 1 if done.
+FORGET = """
+local function get(f) return redis.call('HGET', KEYS[1], f) end
+local s = get('state')
+if s ~= 'succeeded' and s ~= 'failed' and s ~= 'cancelled' then return 0 end
+if tonumber(get('finished_at') or get('created_at')) >= tonumber(ARGV[2]) then return 0 end
+redis.call('SADD', KEYS[6], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[1])
+if redis.call('HGET', KEYS[7], 'id') == ARGV[1] then redis.call('DEL', KEYS[7]) end
+redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
+return 1
+"""

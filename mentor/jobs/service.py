@@ -55,7 +55,7 @@ def build_job_service(
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         reaper = Reaper(job_settings, manager.store, manager.publisher, manager.files)
-        reaper.start()
+        reaper.start(service.vitals)
         yield
         reaper.stop()
 

@@ -213,13 +213,25 @@ class JobStore:
         """True (once per ``after_s``) if a job has been queued that long without being taken."""
         return bool(self._run(scripts.REPUBLISH, job_id, after_s))
 
-    def remove(self, job: Job) -> None:
-        """Forget a finished job."""
-        names = [self._key(part, job.id) for part in ("job", "events", "artifacts")]
-        if job.idempotency_key:
-            names.append(self._key("key", job.kind, job.idempotency_key))
-        self.redis.delete(*names)
-        self.redis.zrem(self._key("jobs"), job.id)
+    def forget(self, job: Job, before: float) -> bool:
+        """Forget a job that ended before a Unix time, unless it lives again; True for the one caller that did it."""
+        named = self._key("key", job.kind, job.idempotency_key or "")
+        keys = (self._key("artifacts", job.id), self._key("jobs"), self._key("removed"), named)
+        return bool(self._run(scripts.FORGET, job.id, job.id, before, keys=keys))
+
+    def removed(self) -> list[str]:
+        """Forgotten jobs whose files are still to go."""
+        try:
+            return sorted(self.redis.smembers(self._key("removed")))  # type: ignore[arg-type]
+        except redis.RedisError as error:
+            raise _unreachable(error) from error
+
+    def files_gone(self, job_id: str) -> None:
+        """Nothing is left of a forgotten job."""
+        try:
+            self.redis.srem(self._key("removed"), job_id)
+        except redis.RedisError as error:
+            raise _unreachable(error) from error
 
     def ping(self) -> None:
         """Raise ``InfrastructureError`` unless Redis answers."""

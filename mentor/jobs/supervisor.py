@@ -27,6 +27,7 @@ from mentor.jobs.runner import REPORT_VARIABLE
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
 from mentor.rpc.context import TRACE_VARIABLE, traceparent
+from mentor.serving.vitals import Vitals
 
 log = structlog.get_logger("mentor.jobs")
 _TICK_SECONDS = 0.5
@@ -38,10 +39,12 @@ class Supervisor:
     Args:
         settings: the stack's job settings.
         handlers: import path of the handler of each kind.
+        vitals: told of the threads that keep leases.
     """
 
-    def __init__(self, settings: JobSettings, handlers: Mapping[str, str]) -> None:
+    def __init__(self, settings: JobSettings, handlers: Mapping[str, str], vitals: Vitals) -> None:
         self.settings = settings
+        self.vitals = vitals
         self.handlers = handlers
         self.store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
         self.files = ArtifactStore(settings.store)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from mentor.errors import UserError
+from mentor.errors import NotFoundError, UserError
 from mentor.jobs.artifacts import ArtifactStore, measure
+from mentor.jobs.model import Job, JobState
 from mentor.jobs.references import resolve
 from mentor.jobs.uploads import Uploads
 from tests.support.job_stack import JobStack, job_stack
@@ -141,3 +142,40 @@ def test_what_broke_off_long_ago_is_swept_up(files: ArtifactStore) -> None:
     receiving = uploads.scratch()
     uploads.forget(time.time() - 60)
     assert (left.exists(), receiving.exists()) == (False, True)
+
+
+def ended_long_ago(stack: JobStack) -> Job:
+    """A job that ended before the retention, with files."""
+    job = stack.submit(steps=1)
+    claim = stack.manager.store.claim(job.id, "test")
+    assert claim is not None
+    folder_with(stack.folder / "store" / "jobs" / job.id / "work", job.id)
+    stack.manager.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={})
+    stack.manager.store.redis.hset(f"mentor:job:{job.id}", "finished_at", "1000")
+    return job
+
+
+def test_old_jobs_are_forgotten_with_their_files_by_one_of_many_reapers(stack: JobStack) -> None:
+    recent = stack.submit(steps=1)
+    for _ in range(15):
+        jobs = [ended_long_ago(stack).id for _ in range(3)]
+        forgotten: list[str] = []
+
+        def reap(forgotten: list[str] = forgotten) -> None:
+            forgotten += stack.reaper().forget_old()
+
+        assert at_once(reap, reap, reap) == []
+        assert sorted(forgotten) == sorted(jobs)
+    assert list((stack.folder / "store" / "jobs").iterdir()) == []
+    assert [job.id for job in stack.manager.newest(None, None, 10)] == [recent.id]
+    with pytest.raises(NotFoundError):
+        stack.manager.get(jobs[0])
+
+
+def test_files_that_a_killed_reaper_left_go_with_the_next_round(stack: JobStack) -> None:
+    job = ended_long_ago(stack)
+    assert stack.manager.store.forget(job, time.time())
+    assert (stack.folder / "store" / "jobs" / job.id).exists()
+    assert stack.reaper().forget_old() == []
+    assert not (stack.folder / "store" / "jobs" / job.id).exists()
+    assert stack.manager.store.removed() == []

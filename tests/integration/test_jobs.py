@@ -24,6 +24,7 @@ from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
 from mentor.jobs.supervisor import Supervisor
 from mentor.rpc.context import new_traceparent, trace_id_of, traceparent
+from mentor.serving.vitals import Vitals
 from tests.support.job_stack import JobStack, job_stack
 from tests.support.toy_job import ToyEvaluator, ToyTeacher, ToyTrainer, steps_in
 from tests.support.waiting import eventually
@@ -210,17 +211,6 @@ def test_a_job_that_keeps_killing_its_workers_fails_in_the_end(stack: JobStack) 
     assert (ended.state, ended.error) == (JobState.FAILED, "its worker died 5 times")
 
 
-def test_old_jobs_are_forgotten_with_their_files(stack: JobStack) -> None:
-    stack.worker()
-    job = stack.finished(stack.submit(steps=1))
-    stack.manager.store.redis.hset(f"mentor:job:{job.id}", "finished_at", "1000")
-    reaper = stack.reaper()
-    assert reaper.forget_old() == [job.id]
-    assert not (stack.folder / "store" / "jobs" / job.id).exists()
-    with pytest.raises(NotFoundError):
-        stack.manager.get(job.id)
-
-
 def test_gpus_are_shared_by_lease_and_free_again_when_their_job_no_longer_runs(stack: JobStack) -> None:
     store: JobStore = stack.manager.store
     gpus = GpuLeases(store, 2)
@@ -260,7 +250,7 @@ def test_what_jobs_count_outlives_them_and_is_exported_by_any_service(stack: Job
 def test_a_worker_leaves_jobs_of_a_later_schema_to_newer_workers(stack: JobStack) -> None:
     job = stack.submit(steps=1)
     stack.manager.store.redis.hset(f"mentor:job:{job.id}", "schema_version", SCHEMA_VERSION + 1)
-    supervisor = Supervisor(stack.settings, {"toy": "tests.support.toy_job:ToyJob"})
+    supervisor = Supervisor(stack.settings, {"toy": "tests.support.toy_job:ToyJob"}, Vitals(CollectorRegistry()))
     assert supervisor.run(job.id) == "skipped"
     assert stack.manager.get(job.id).state is JobState.QUEUED
 
