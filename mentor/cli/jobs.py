@@ -101,6 +101,22 @@ def cancel(job_id: JobId, url: Url = None, port_offset: Offset = 0) -> None:
 
 
 @app.command()
+def resume(
+    job_id: JobId,
+    wait: Annotated[bool, typer.Option("--wait", help="follow it to its end")] = False,
+    url: Url = None,
+    port_offset: Offset = 0,
+) -> None:
+    """Queue a failed or cancelled job again: it goes on from its checkpoints."""
+    with clear_errors():
+        client = _client(url, _kind_of(job_id), port_offset)
+        job = client.resume(job_id)
+        typer.echo(job.id)
+        if wait:
+            _follow(client, job)
+
+
+@app.command()
 def artifacts(job_id: JobId, url: Url = None, port_offset: Offset = 0) -> None:
     """What a job has committed."""
     with clear_errors():

@@ -75,6 +75,11 @@ def jobs_router(manager: JobManager) -> APIRouter:
         """Stop a queued or running job; 409 if it has ended."""
         return await asyncio.to_thread(manager.cancel, job_id)
 
+    @router.post("/{job_id}/resume")
+    async def resume(job_id: str) -> Job:
+        """Queue a failed or cancelled job again, to go on from its checkpoints; 409 if it is neither."""
+        return await asyncio.to_thread(manager.resume, job_id)
+
     @router.get("/{job_id}/events")
     async def events(
         job_id: str, request: Request, after: int = 0, last_event_id: Annotated[str | None, Header()] = None

@@ -117,6 +117,10 @@ class JobClient:
         """Stop a job."""
         return Job.model_validate(self._call("POST", f"/v1/jobs/{job_id}/cancel", retry=False).json())
 
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again."""
+        return Job.model_validate(self._call("POST", f"/v1/jobs/{job_id}/resume", retry=False).json())
+
     def logs(self, job_id: str, tail: int = 1000) -> str:
         """The end of its output."""
         return self._call("GET", f"/v1/jobs/{job_id}/logs", params={"tail": tail}).text

@@ -46,13 +46,31 @@ class JobManager:
             raise UserError(
                 "idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters"
             )
-        handler = self.handlers[kind]
-        stored = parse_spec(handler, spec).model_dump(mode="json")
-        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
+        stored = parse_spec(self.handlers[kind], spec).model_dump(mode="json")
+        self._check(kind, stored)
         job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get())
         if created:
             self.publisher.publish(job.id, kind)
         return job, created
+
+    def _check(self, kind: str, stored: dict[str, Any]) -> None:
+        """Refuse a spec that can never work."""
+        handler = self.handlers[kind]
+        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again under its id; it goes on from its checkpoints.
+
+        Raises:
+            ConflictError: it is neither failed nor cancelled.
+            UserError: what it needs is no longer there, naming the field.
+        """
+        job = self.get(job_id)
+        if job.state.resumable:
+            self._check(job.kind, job.spec)
+        job = self.store.resume(job_id)
+        self.publisher.publish(job_id, job.kind)
+        return job
 
     def get(self, job_id: str) -> Job:
         """A job of one of our kinds; raises ``NotFoundError``."""

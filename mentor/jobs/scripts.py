@@ -75,13 +75,32 @@ return 1
 """
 )
 
-# Give a claimed job back, to be taken by anybody. ARGV: fence
+# Give a claimed job back, to be taken by anybody. ARGV: fence, job id, 1 if its processes died under it, most deaths, what
+# is said if that was one too many. Returns 0 lost, 1 queued, 2 given up.
 RELEASE = (
     _NOW
     + """
 if get('fence') ~= ARGV[1] or get('state') ~= 'running' then return 0 end
 redis.call('HDEL', KEYS[1], 'lease_until', 'owner')
+if redis.call('HINCRBY', KEYS[1], 'lapses', ARGV[3]) >= tonumber(ARGV[4]) and ARGV[3] == '1' then
+  redis.call('HSET', KEYS[1], 'finished_at', now, 'error', ARGV[5])
+  redis.call('ZREM', KEYS[2], ARGV[2]); state('failed'); return 2
+end
 redis.call('HSET', KEYS[1], 'published_at', now)
+state('queued')
+return 1
+"""
+)
+
+# Queue a job again that failed or was cancelled, with a new budget of deaths. ARGV: job id. Returns 0 if it is neither.
+RESUME = (
+    _NOW
+    + """
+local s = get('state')
+if s ~= 'failed' and s ~= 'cancelled' then return 0 end
+redis.call('HDEL', KEYS[1], 'finished_at', 'error', 'result', 'cancel_requested', 'lease_until', 'owner')
+redis.call('HSET', KEYS[1], 'lapses', 0, 'published_at', now)
+redis.call('ZADD', KEYS[2], now, ARGV[1])
 state('queued')
 return 1
 """

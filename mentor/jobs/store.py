@@ -136,6 +136,19 @@ class JobStore:
             raise ConflictError(f"job {job_id} has already {job.state}", field="id", allowed="a queued or running job")
         return self.get(job_id)
 
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again: it goes on from what it has saved, with a new budget of deaths.
+
+        Raises:
+            NotFoundError: no such job.
+            ConflictError: it is neither failed nor cancelled.
+        """
+        job = self.get(job_id)
+        if not job.state.resumable or self._run(scripts.RESUME, job_id, job_id) == 0:
+            state = self.get(job_id).state
+            raise ConflictError(f"job {job_id} is {state}", field="id", allowed="a failed or cancelled job")
+        return self.get(job_id)
+
     def events(self, job_id: str, after: int = 0, *, wait_s: float = 0.0, limit: int = 1000) -> list[JobEvent]:
         """Events after a sequence number; waits up to ``wait_s`` for the first."""
         stream = self._key("events", job_id)
@@ -192,9 +205,14 @@ class JobStore:
         body = "" if result is None else json.dumps(result)
         return bool(self._run(scripts.FINISH, job_id, fence, str(state), error, body, job_id))
 
-    def release(self, job_id: str, fence: int) -> bool:
-        """Give the lease back before its time; the job is queued again."""
-        return bool(self._run(scripts.RELEASE, job_id, fence))
+    def release(self, job_id: str, fence: int, *, died: str = "", most: int = MAX_LAPSES) -> bool:
+        """Give the lease back before its time; True if the job is queued again.
+
+        Args:
+            died: why, if its processes died under it: after ``most`` deaths it fails.
+        """
+        gave_up = f"gave up after {most} deaths: {died}"
+        return bool(self._run(scripts.RELEASE, job_id, fence, job_id, int(bool(died)), most, gave_up) == 1)
 
     # -- what the reaper does
 

@@ -179,9 +179,8 @@ class Supervisor:
             self.store.finish(job_id, fence, JobState.CANCELLED)
         elif status == "failed":
             self.store.finish(job_id, fence, JobState.FAILED, error=outcome["error"])
-        elif status == "infrastructure" and claim.job.attempt >= self.settings.max_lapses:
-            error = f"gave up after {claim.job.attempt} attempts: {outcome['error']}"
-            self.store.finish(job_id, fence, JobState.FAILED, error=error)
-        elif status in ("stopped", "infrastructure") and self.store.release(job_id, fence):
-            self.publisher.publish(job_id, claim.job.kind)
+        elif status in ("stopped", "infrastructure"):
+            died = str(outcome["error"]) if status == "infrastructure" else ""
+            if self.store.release(job_id, fence, died=died, most=self.settings.max_lapses):
+                self.publisher.publish(job_id, claim.job.kind)
         return status

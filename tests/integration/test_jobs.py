@@ -209,6 +209,35 @@ def test_a_job_that_keeps_killing_its_workers_fails_in_the_end(stack: JobStack) 
         reaper.once()
     ended = stack.manager.get(job.id)
     assert (ended.state, ended.error) == (JobState.FAILED, "its worker died 5 times")
+    assert stack.manager.resume(job.id).lapses == 0
+    claim = stack.manager.store.claim(job.id, "doomed")
+    assert claim is not None
+    assert stack.manager.store.release(job.id, claim.fence, died="out of memory", most=2)
+    claim = stack.manager.store.claim(job.id, "doomed")
+    assert claim is not None
+    assert not stack.manager.store.release(job.id, claim.fence, died="out of memory", most=2)
+    assert stack.manager.get(job.id).error == "gave up after 2 deaths: out of memory"
+
+
+def test_a_failed_job_goes_on_from_its_checkpoint_when_it_is_resumed(stack: JobStack, tmp_path: Path) -> None:
+    stack.worker()
+    job = stack.finished(stack.submit(steps=6, fail_at=4, trail=str(tmp_path / "trail")))
+    assert (job.state, job.error) == (JobState.FAILED, "the sandbox is gone")
+    queued = stack.manager.resume(job.id)
+    assert (queued.state, queued.error, queued.finished_at) == (JobState.QUEUED, None, None)
+    ended = stack.finished(job)
+    assert (ended.id, ended.state, ended.attempt) == (job.id, JobState.SUCCEEDED, 2)
+    assert steps_in(tmp_path / "trail") == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(ConflictError, match="succeeded"):
+        stack.manager.resume(job.id)
+
+
+def test_a_cancelled_job_can_be_resumed_and_cancelled_again(stack: JobStack) -> None:
+    job = stack.submit(steps=1)
+    stack.manager.cancel(job.id)
+    assert stack.manager.resume(job.id).state is JobState.QUEUED
+    assert stack.manager.store.unfinished() == [job.id]
+    assert stack.manager.cancel(job.id).state is JobState.CANCELLED
 
 
 def test_gpus_are_shared_by_lease_and_free_again_when_their_job_no_longer_runs(stack: JobStack) -> None:

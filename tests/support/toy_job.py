@@ -26,6 +26,8 @@ class ToySpec(BaseModel):
     trail: str = ""
     daemons: bool = False
     fail: str = ""
+    fail_at: int = 0
+    """The first attempt fails at this step."""
     refuse: bool = False
     gpus: int = 0
     span: str = ""
@@ -56,6 +58,8 @@ class ToyJob:
             if context.should_stop():
                 raise Stopped
             time.sleep(spec.seconds)
+            if context.attempt == 1 and done + 1 == spec.fail_at:
+                raise InfrastructureError("the sandbox is gone")
             done += 1
             counter.write_text(str(done))
             if spec.trail:
