@@ -1,7 +1,7 @@
 """Where a job's files live: a shared directory, or any fsspec URL.
 
-STORE/jobs/ID/work/FENCE/       resumable state, handed from attempt to attempt (``mentor.jobs.workspace``)
-STORE/jobs/ID/beat              a worker's sign of life while it cannot reach Redis (``mentor.jobs.lease``)
+STORE/jobs/ID/state/FENCE/      resumable state, handed from attempt to attempt (``mentor.jobs.workspace``)
+STORE/jobs/ID/beat-FENCE        a worker's sign of life while it cannot reach Redis (``mentor.jobs.lease``)
 STORE/jobs/ID/logs/ATTEMPT.log  the attempt's output
 STORE/jobs/ID/artifacts/FENCE/  committed files, named by content; which one counts is in Redis, under the fencing number
 STORE/files/DIGEST/             what clients uploaded (``mentor.jobs.uploads``)
@@ -17,7 +17,7 @@ from pathlib import Path
 import fsspec
 
 from mentor.data.files import unwritable
-from mentor.errors import NotFoundError, UserError
+from mentor.errors import InfrastructureError, NotFoundError, UserError
 from mentor.jobs.model import Artifact
 from mentor.jobs.places import copy_whole, discard, publish, staging
 
@@ -54,19 +54,29 @@ class ArtifactStore:
             except (ValueError, ImportError) as error:
                 raise UserError(f"{root}: {error}", field="store", allowed="a directory or an fsspec URL") from error
 
-    def work(self, job_id: str) -> Path:
-        """Folder for a job's resumable state; brought here from a remote root where it is not yet."""
-        folder = self._folder(job_id, "work")
-        if self.remote and not folder.exists() and self.filesystem.exists(self.at(f"jobs/{job_id}/work")):
-            self.filesystem.get(self.at(f"jobs/{job_id}/work"), str(folder), recursive=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def save_work(self, job_id: str) -> None:
-        """Make resumable state safe: nothing to do in a shared directory, an upload to a remote root."""
+    def write_beat(self, job_id: str, fence: int, beat: str) -> None:
+        """A sign of life, for reapers that may not hear of it through Redis; raises ``OSError``."""
+        place = f"jobs/{job_id}/beat-{fence}"
         if self.remote:
-            source = self._folder(job_id, "work")
-            self.filesystem.put(f"{source}/", self.at(f"jobs/{job_id}/work/"), recursive=True)
+            self.filesystem.pipe_file(self.at(place), beat.encode())
+        else:
+            (self.local / place).write_text(beat)
+
+    def read_beat(self, job_id: str, fence: int) -> str:
+        """The last sign of life of an attempt, "" if it gave none.
+
+        Raises:
+            InfrastructureError: the store cannot be read.
+        """
+        place = f"jobs/{job_id}/beat-{fence}"
+        try:
+            if self.remote:
+                return str(self.filesystem.cat_file(self.at(place)).decode())
+            return (self.local / place).read_text()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise InfrastructureError(f"the store cannot be read: {error}") from error
 
     def log_path(self, job_id: str, attempt: int) -> Path:
         """The file that an attempt's output goes to."""

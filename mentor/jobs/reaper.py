@@ -12,6 +12,7 @@ import structlog
 from mentor.errors import InfrastructureError, NotFoundError
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
+from mentor.jobs.lease import LastSigns, renew_every
 from mentor.jobs.model import JobState
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore
@@ -30,6 +31,7 @@ class Reaper:
         self._store = store
         self._publisher = publisher
         self._files = files
+        self._signs = LastSigns(files)
         self._swept = 0.0
         self.thread = Rounds("reaper", self._round, every_s=settings.reap_interval_s)
 
@@ -51,8 +53,8 @@ class Reaper:
     def once(self) -> list[str]:
         """One round; returns the ids of the jobs that were published."""
         published = []
-        for job_id in self._store.unfinished():
-            lapsed = self._store.reap(job_id, self._settings.max_lapses)
+        for job_id in self._unfinished():
+            lapsed = self._reap(job_id)
             if lapsed or self._store.due_again(job_id, self._settings.republish_s):
                 try:
                     job = self._store.get(job_id)
@@ -65,6 +67,20 @@ class Reaper:
             self._swept = time.monotonic()
             self.forget_old()
         return published
+
+    def _unfinished(self) -> list[str]:
+        found = self._store.unfinished()
+        self._signs.keep(set(found))
+        return found
+
+    def _reap(self, job_id: str) -> bool:
+        """Take a job from a worker that gives no sign of life, in Redis or in the store; True if it must be published."""
+        left = self._store.lease_left(job_id)
+        if left is None or left[1] > self._settings.lease_s - 2 * renew_every(self._settings.lease_s):
+            return False
+        # Not renewed of late: from now on it counts how long its beat is silent too.
+        silent = self._signs.silent_for(job_id, left[0]) >= self._settings.lease_s
+        return silent and left[1] < 0 and self._store.reap(job_id, left[0], self._settings.max_lapses)
 
     def forget_old(self) -> list[str]:
         """Remove jobs that ended longer ago than the retention, with their files, and uploads unused for as long.

@@ -6,11 +6,11 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from mentor.errors import ConflictError, InfrastructureError, NotFoundError, UserError
@@ -19,6 +19,7 @@ from mentor.jobs.model import SCHEMA_VERSION, Artifact, Claim, Job, JobEvent, Jo
 
 LEASE_SECONDS = 30.0
 MAX_LAPSES = 5
+_FAILURES: Final = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
 _NUMBERS = ("created_at", "started_at", "finished_at", "progress")
 _INTEGERS = ("attempt", "fence", "lapses", "schema_version")
 _JSON = ("spec", "result", "metrics")
@@ -36,21 +37,21 @@ class JobStore:
     Args:
         url: ``redis://...`` or ``unix:///path``.
         prefix: put before every key, so that several stacks can share a Redis.
+        answer_s: seconds within which Redis must answer, for callers with a patience of their own.
 
-    Every method raises ``InfrastructureError`` when Redis cannot be reached (after retries for some seconds, so that a
-    restart of Redis is survived).
+    Every method raises ``InfrastructureError`` when Redis cannot be reached: after retries, so that a restart of Redis is
+    survived, for 11 s where connections are refused and 101 s where nothing answers; or at once with ``answer_s``.
     """
 
-    def __init__(self, url: str, *, prefix: str = "mentor", lease_s: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, prefix: str = "mentor", lease_s: float = LEASE_SECONDS, answer_s: float | None = None
+    ) -> None:
         self.url = url
         self.prefix = prefix
         self.lease_s = lease_s
-        retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), retries=8)
-        failures: list[type[Exception]] = [redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError]
+        patience = _patient() if answer_s is None else _impatient(answer_s)
         try:
-            self.redis = redis.Redis.from_url(
-                url, protocol=2, decode_responses=True, retry=retry, retry_on_error=failures, socket_timeout=10
-            )
+            self.redis = redis.Redis.from_url(url, protocol=2, decode_responses=True, **patience)
         except ValueError as error:
             raise UserError(f"{url!r}: {error}", field="redis_url", allowed="redis://... or unix:///path") from error
 
@@ -132,9 +133,12 @@ class JobStore:
             ConflictError: it has ended already.
         """
         job = self.get(job_id)
-        if job.state is not JobState.CANCELLED and self._run(scripts.CANCEL, job_id, job_id) == 0:
+        if job.state is JobState.CANCELLED or self._run(scripts.CANCEL, job_id, job_id):
+            return self.get(job_id)
+        job = self.get(job_id)
+        if job.state is not JobState.CANCELLED:  # else the answer was lost, and this was its repetition
             raise ConflictError(f"job {job_id} has already {job.state}", field="id", allowed="a queued or running job")
-        return self.get(job_id)
+        return job
 
     def resume(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again: it goes on from what it has saved, with a new budget of deaths.
@@ -171,8 +175,8 @@ class JobStore:
     # -- what workers do
 
     def claim(self, job_id: str, owner: str) -> Claim | None:
-        """Take the lease of a job, or None if it is taken, ended or unknown: a message delivered twice runs once."""
-        fence = self._run(scripts.CLAIM, job_id, owner, self.lease_s)
+        """Take the lease of a queued job, or None if it is another's, ended or unknown: a message delivered twice runs once."""
+        fence = self._run(scripts.CLAIM, job_id, owner, self.lease_s, secrets.token_hex(8))
         return Claim(job=self.get(job_id), fence=fence) if fence else None
 
     def renew(self, job_id: str, fence: int) -> bool:
@@ -182,20 +186,30 @@ class JobStore:
             LeaseLostError: it is no longer ours.
         """
         status = self._run(scripts.RENEW, job_id, fence, self.lease_s)
-        if status == 0:
-            raise LeaseLostError(f"the lease on {job_id} is lost")
+        self._held(job_id, status)
         return bool(status == 2)
 
-    def record(self, job_id: str, fence: int, kind: str, data: dict[str, Any], **fields: Any) -> None:
-        """Append an event and set fields; raises ``LeaseLostError``."""
+    def record(
+        self, job_id: str, fence: int, kind: str, data: dict[str, Any], *, token: str = "", **fields: Any
+    ) -> None:
+        """Append an event and set fields; a repetition with the same token does nothing. Raises ``LeaseLostError``."""
         pairs = [item for name, value in fields.items() for item in (name, _text(value))]
-        if not self._run(scripts.RECORD, job_id, fence, kind, json.dumps(data), *pairs):
-            raise LeaseLostError(f"the lease on {job_id} is lost")
+        self._held(job_id, self._run(scripts.RECORD, job_id, fence, token, kind, json.dumps(data), *pairs))
 
-    def commit(self, job_id: str, artifact: Artifact) -> None:
-        """Register an artefact under its fencing number; raises ``LeaseLostError``."""
+    def commit(self, job_id: str, artifact: Artifact, *, token: str = "") -> None:
+        """Register an artefact under its fencing number; repetitions and errors as of ``record``."""
         keys = (self._key("artifacts", job_id),)
-        if not self._run(scripts.COMMIT, job_id, artifact.fence, artifact.name, artifact.model_dump_json(), keys=keys):
+        body = artifact.model_dump_json()
+        self._held(job_id, self._run(scripts.COMMIT, job_id, artifact.fence, token, artifact.name, body, keys=keys))
+
+    def count(self, job_id: str, fence: int, counts: Mapping[tuple[str, str], float], *, token: str = "") -> None:
+        """Add to counters, given by name and field (``mentor.jobs.counters``); repetitions and errors as of ``record``."""
+        keys = tuple(self._key("counter", name) for name, _ in counts)
+        amounts = [item for (_, field), amount in counts.items() for item in (field, amount)]
+        self._held(job_id, self._run(scripts.COUNT, job_id, fence, token, *amounts, keys=keys))
+
+    def _held(self, job_id: str, answer: int) -> None:
+        if not answer:
             raise LeaseLostError(f"the lease on {job_id} is lost")
 
     def finish(
@@ -223,9 +237,14 @@ class JobStore:
         except redis.RedisError as error:
             raise _unreachable(error) from error
 
-    def reap(self, job_id: str, max_lapses: int = MAX_LAPSES) -> bool:
+    def lease_left(self, job_id: str) -> tuple[int, float] | None:
+        """Of a running job: its fencing number, and the seconds that its lease still has (negative: lapsed)."""
+        fence, left = self._run(scripts.LEFT, job_id)
+        return (fence, left / 1000) if fence else None
+
+    def reap(self, job_id: str, fence: int, max_lapses: int = MAX_LAPSES) -> bool:
         """Queue a job again whose lease has lapsed; True if it must be published."""
-        return bool(self._run(scripts.REAP, job_id, max_lapses, job_id) == 1)
+        return bool(self._run(scripts.REAP, job_id, max_lapses, job_id, fence) == 1)
 
     def due_again(self, job_id: str, after_s: float) -> bool:
         """True (once per ``after_s``) if a job has been queued that long without being taken."""
@@ -251,12 +270,31 @@ class JobStore:
         except redis.RedisError as error:
             raise _unreachable(error) from error
 
+    def counts(self, name: str) -> dict[str, float]:
+        """A counter's values by field."""
+        try:
+            found: dict[str, str] = self.redis.hgetall(self._key("counter", name))  # type: ignore[assignment]
+        except redis.RedisError as error:
+            raise _unreachable(error) from error
+        return {field: float(value) for field, value in found.items()}
+
     def ping(self) -> None:
         """Raise ``InfrastructureError`` unless Redis answers."""
         try:
             self.redis.ping()
         except redis.RedisError as error:
             raise _unreachable(error) from error
+
+
+def _patient() -> dict[str, Any]:
+    retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), retries=8)
+    return {"retry": retry, "retry_on_error": list(_FAILURES), "socket_timeout": 10.0}
+
+
+def _impatient(answer_s: float) -> dict[str, Any]:
+    """Again only where a connection has broken since it was last used."""
+    retry = Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,))
+    return {"retry": retry, "socket_timeout": answer_s, "socket_connect_timeout": answer_s}
 
 
 def _unreachable(error: redis.RedisError) -> InfrastructureError:

@@ -28,7 +28,7 @@ class JobStack:
         self.folder = folder
         self.redis_folder = folder / "redis"
         self.redis = start_redis(self.redis_folder)
-        quick = {"lease_s": 3, "reap_interval_s": 0.3, "republish_s": 2, "stop_grace_s": 20}
+        quick = {"lease_s": 5, "reap_interval_s": 0.3, "republish_s": 2, "stop_grace_s": 20}
         self.settings = JobSettings(
             redis_url=redis_url(self.redis_folder), store=str(folder / "store"), **(quick | settings)
         )
