@@ -132,7 +132,7 @@ def fetch(
     url: Url = None,
     port_offset: Offset = 0,
 ) -> None:
-    """Download an artefact."""
+    """Download an artefact and check its digest; called again after a break, it goes on where it stopped."""
     with clear_errors():
         typer.echo(str(_client(url, _kind_of(job_id), port_offset).fetch(job_id, name, target)))
 

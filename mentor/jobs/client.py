@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from mentor.data.files import atomic_path
 from mentor.errors import InfrastructureError, NotFoundError, UserError
 from mentor.jobs.artifacts import measure
+from mentor.jobs.download import Download
 from mentor.jobs.model import Artifact, Job
 from mentor.jobs.uploads import SCHEME as FILE_SCHEME
 from mentor.rpc.context import outgoing
@@ -131,18 +132,17 @@ class JobClient:
         return [Artifact.model_validate(row) for row in rows]
 
     def fetch(self, job_id: str, name: str, target: Path) -> Path:
-        """Download an artefact; a folder comes as a tar file."""
-        with (
-            self._http.stream("GET", f"/v1/jobs/{job_id}/artifacts/{name}", headers=outgoing()) as response,
-            atomic_path(target) as temporary,
-        ):
-            if response.status_code >= 400:
-                response.read()
-                raise from_http(response)
-            with temporary.open("wb") as file:
-                for block in response.iter_bytes():
-                    file.write(block)
-        return target
+        """Download an artefact, going on where an earlier call stopped; a folder comes as a tar file.
+
+        Raises:
+            NotFoundError: the job has not committed it.
+        """
+        known = {artifact.name: artifact for artifact in self.artifacts(job_id)}
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise NotFoundError(f"job {job_id} has no artefact {name!r}", field="name", allowed=allowed)
+        path = f"/v1/jobs/{job_id}/artifacts/{quote(name)}"
+        return Download(self._http, path, known[name], target, self._outage_s).run()
 
     def wait(self, job_id: str, on_change: Callable[[Job], None] = lambda job: None) -> Job:
         """Follow a job to its end; ``on_change`` is called on every look."""

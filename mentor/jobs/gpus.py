@@ -37,8 +37,8 @@ return 1
 
 
 def gpus_wanted(spec: dict[str, Any]) -> int:
-    """Devices that a job of this spec takes on the machine of its worker."""
-    if spec.get("device") == "cpu":
+    """Devices that a job of this spec takes on the machine of its worker: none on the CPU, or in a Ray cluster."""
+    if spec.get("device") == "cpu" or spec.get("ray_address"):
         return 0
     return int(spec.get("n_gpus_per_node") or spec.get("gpus") or 0)
 

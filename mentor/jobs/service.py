@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from mentor.errors import InfrastructureError
 from mentor.jobs.api import jobs_router
 from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.capacity import Capacity
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.counters import CounterCollector
 from mentor.jobs.files_api import files_router
@@ -34,7 +35,7 @@ def build_manager(handlers: Sequence[JobHandler], settings: JobSettings | None =
     settings = settings or JobSettings()
     store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
     kinds = {handler.kind: handler for handler in handlers}
-    return JobManager(store, Publisher(settings), ArtifactStore(settings.store), kinds)
+    return JobManager(store, Publisher(settings), ArtifactStore(settings.store), kinds, Capacity(store, settings))
 
 
 def build_job_service(

@@ -7,6 +7,7 @@ supervised process of its own; the thread that Celery gives a task only watches 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -14,7 +15,8 @@ import structlog
 from celery.signals import worker_shutting_down
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mentor.errors import MentorError
+from mentor.errors import InfrastructureError, MentorError
+from mentor.jobs.capacity import Capacity
 from mentor.jobs.celery_app import TASK, broker_key, celery_app, queue_name
 from mentor.jobs.handler import load_handler
 from mentor.jobs.reaper import Reaper
@@ -72,7 +74,8 @@ class Worker:
         self.consumer = ConsumerWatch(self.supervisor.store.redis, keys, slots)
         self.vitals.watch("consumer", self.consumer.ails)
         self.reaper = Reaper(settings, self.supervisor.store, self.supervisor.publisher, self.supervisor.files)
-        self._round = Rounds("worker", self.consumer.look, every_s=min(5.0, settings.reap_interval_s))
+        self.capacity = Capacity(self.supervisor.store, settings)
+        self._round = Rounds("worker", self._look, every_s=min(5.0, settings.reap_interval_s))
         self.app = celery_app(settings)
         self.app.task(self.run_job, name=TASK)
 
@@ -87,6 +90,11 @@ class Worker:
         ):
             outcome = self.supervisor.run(job_id)
         self.metrics.attempts.labels(job.kind, outcome).inc()
+
+    def _look(self) -> None:
+        self.consumer.look()
+        with contextlib.suppress(InfrastructureError):  # said again in a moment
+            self.capacity.say(self.supervisor.owner, self.supervisor.handlers)
 
     def start(self) -> None:
         """Start what works beside the consumer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -51,10 +52,19 @@ def plain_message(message: Any) -> Plain:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def twin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Twin]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        async with _twin(tmp_path_factory) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _twin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Twin]:
     folder = tmp_path_factory.mktemp("twin")
     redis = start_redis(folder / "redis")
     jobs = JobSettings(redis_url=redis_url(folder / "redis"), store=str(folder / "store"), republish_s=3600)
     manager = build_manager([ToyJob()], jobs)
+    manager.capacity.say("a worker without GPUs", ["toy"])
     IDS["done"] = manager.submit("toy", {"steps": 1}, "done")[0].id
     claim = manager.store.claim(IDS["done"], "test")
     assert claim is not None
@@ -122,6 +132,7 @@ def cases() -> list[Case]:
         submit("a bad value", Failure("invalid_argument", "steps"), {"steps": 0}),
         submit("an unknown field", Failure("invalid_argument", "stepz"), {"stepz": 1}),
         submit("what the handler refuses", Failure("invalid_argument", "refuse"), {"refuse": True}),
+        submit("more GPUs than any worker has", Failure("invalid_argument", "gpus"), {"gpus": 1}),
         submit("an unknown kind", Failure("invalid_argument", "kind"), {}, kind="teach"),
         submit("an unknown artefact", Failure("invalid_argument", "artefact"), {"trail": "artifact:toy-x/model"}),
         on_job("a finished job", "GetJob", "done", {"state": "succeeded", "result": {"count": 1}, "attempt": 1}),
