@@ -12,7 +12,8 @@ from typing import Any
 
 import redis
 
-from mentor.errors import InfrastructureError, UserError
+from mentor.errors import UserError
+from mentor.jobs.connection import unreachable
 from mentor.jobs.gpus import gpus_wanted
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore
@@ -83,4 +84,4 @@ class Capacity:
         try:
             return self._store.redis.eval(script, 1, f"{self._store.prefix}:capacity:{kind}", *arguments)
         except redis.RedisError as error:
-            raise InfrastructureError(f"Redis: {error}") from error
+            raise unreachable(error) from error

@@ -10,7 +10,8 @@ from typing import Any
 
 import redis
 
-from mentor.errors import InfrastructureError, UserError
+from mentor.errors import UserError
+from mentor.jobs.connection import unreachable
 from mentor.jobs.store import JobStore
 
 # KEYS[1] the hash device -> job. ARGV: devices on the machine, devices wanted, job id, prefix of job keys.
@@ -73,4 +74,4 @@ class GpuLeases:
         try:
             return self._redis.eval(script, 1, self._key, *arguments)
         except redis.RedisError as error:
-            raise InfrastructureError(f"Redis: {error}") from error
+            raise unreachable(error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from fastapi import APIRouter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mentor.errors import InfrastructureError
+from mentor.errors import InfrastructureError, NotFoundError
 from mentor.jobs.api import jobs_router
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.capacity import Capacity
@@ -150,8 +151,11 @@ class JobCollector(Collector):
         return family
 
     def _unfinished(self) -> list[Job]:
+        found: list[Job] = []
         try:
-            jobs = [self._manager.store.get(job_id) for job_id in self._manager.store.unfinished()]
+            for job_id in self._manager.store.unfinished():
+                with contextlib.suppress(NotFoundError):  # it has ended, and been forgotten, between the two reads
+                    found.append(self._manager.store.get(job_id))
         except InfrastructureError:
             return []
-        return [job for job in jobs if job.kind in self._manager.handlers]
+        return [job for job in found if job.kind in self._manager.handlers]

@@ -7,22 +7,18 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import redis
-from redis.backoff import ExponentialBackoff, NoBackoff
-from redis.retry import Retry
 
-from mentor.errors import ConflictError, InfrastructureError, NotFoundError, UserError
+from mentor.errors import ConflictError, InfrastructureError, NotFoundError
 from mentor.jobs import scripts
+from mentor.jobs.connection import connect, unreachable
 from mentor.jobs.model import SCHEMA_VERSION, Artifact, Claim, Job, JobEvent, JobState
+from mentor.jobs.records import event_of, job_of, text_of
 
 LEASE_SECONDS = 30.0
 MAX_LAPSES = 5
-_FAILURES: Final = (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError)
-_NUMBERS = ("created_at", "started_at", "finished_at", "progress")
-_INTEGERS = ("attempt", "fence", "lapses", "schema_version")
-_JSON = ("spec", "result", "metrics")
 
 
 class LeaseLostError(InfrastructureError):
@@ -49,11 +45,7 @@ class JobStore:
         self.url = url
         self.prefix = prefix
         self.lease_s = lease_s
-        patience = _patient() if answer_s is None else _impatient(answer_s)
-        try:
-            self.redis = redis.Redis.from_url(url, protocol=2, decode_responses=True, **patience)
-        except ValueError as error:
-            raise UserError(f"{url!r}: {error}", field="redis_url", allowed="redis://... or unix:///path") from error
+        self.redis = connect(url, answer_s)
 
     def _key(self, *parts: str) -> str:
         return ":".join((self.prefix, *parts))
@@ -63,7 +55,7 @@ class JobStore:
         try:
             return self.redis.eval(script, len(names), *names, *args)
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     # -- what callers of the API do
 
@@ -95,10 +87,10 @@ class JobStore:
         try:
             fields: dict[str, str] = self.redis.hgetall(self._key("job", job_id))  # type: ignore[assignment]
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         if "state" not in fields:
             raise NotFoundError(f"there is no job {job_id!r}", field="id")
-        return _job(fields)
+        return job_of(fields)
 
     def newest(self, kind: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
         """Jobs, newest first."""
@@ -116,7 +108,7 @@ class JobStore:
             try:
                 ids: list[str] = self.redis.zrevrange(self._key("jobs"), start, start + page - 1)  # type: ignore[assignment]
             except redis.RedisError as error:
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
             if not ids:
                 return
             for job_id in ids:
@@ -160,16 +152,16 @@ class JobStore:
             block = max(1, int(wait_s * 1000)) if wait_s > 0 else None
             answer: Any = self.redis.xread({stream: f"{after}-0"}, count=limit, block=block)
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         entries = answer[0][1] if answer else []
-        return [_event(name, fields) for name, fields in entries]
+        return [event_of(name, fields) for name, fields in entries]
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """What the job has committed, by name."""
         try:
             kept: dict[str, str] = self.redis.hgetall(self._key("artifacts", job_id))  # type: ignore[assignment]
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         return [Artifact.model_validate_json(kept[name]) for name in sorted(kept)]
 
     # -- what workers do
@@ -193,7 +185,7 @@ class JobStore:
         self, job_id: str, fence: int, kind: str, data: dict[str, Any], *, token: str = "", **fields: Any
     ) -> None:
         """Append an event and set fields; a repetition with the same token does nothing. Raises ``LeaseLostError``."""
-        pairs = [item for name, value in fields.items() for item in (name, _text(value))]
+        pairs = [item for name, value in fields.items() for item in (name, text_of(value))]
         self._held(job_id, self._run(scripts.RECORD, job_id, fence, token, kind, json.dumps(data), *pairs))
 
     def commit(self, job_id: str, artifact: Artifact, *, token: str = "") -> None:
@@ -235,7 +227,7 @@ class JobStore:
         try:
             return list(self.redis.zrange(self._key("unfinished"), 0, -1))  # type: ignore[arg-type]
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def lease_left(self, job_id: str) -> tuple[int, float] | None:
         """Of a running job: its fencing number, and the seconds that its lease still has (negative: lapsed)."""
@@ -261,21 +253,21 @@ class JobStore:
         try:
             return sorted(self.redis.smembers(self._key("removed")))  # type: ignore[arg-type]
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def files_gone(self, job_id: str) -> None:
         """Nothing is left of a forgotten job."""
         try:
             self.redis.srem(self._key("removed"), job_id)
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     def counts(self, name: str) -> dict[str, float]:
         """A counter's values by field."""
         try:
             found: dict[str, str] = self.redis.hgetall(self._key("counter", name))  # type: ignore[assignment]
         except redis.RedisError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         return {field: float(value) for field, value in found.items()}
 
     def ping(self) -> None:
@@ -283,36 +275,4 @@ class JobStore:
         try:
             self.redis.ping()
         except redis.RedisError as error:
-            raise _unreachable(error) from error
-
-
-def _patient() -> dict[str, Any]:
-    retry = Retry(ExponentialBackoff(cap=2.0, base=0.1), retries=8)
-    return {"retry": retry, "retry_on_error": list(_FAILURES), "socket_timeout": 10.0}
-
-
-def _impatient(answer_s: float) -> dict[str, Any]:
-    """Again only where a connection has broken since it was last used."""
-    retry = Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,))
-    return {"retry": retry, "socket_timeout": answer_s, "socket_connect_timeout": answer_s}
-
-
-def _unreachable(error: redis.RedisError) -> InfrastructureError:
-    return InfrastructureError(f"Redis: {error}")
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, dict | list) else str(value)
-
-
-def _event(name: str, fields: dict[str, str]) -> JobEvent:
-    sequence = int(name.split("-", 1)[0])
-    return JobEvent(sequence=sequence, time=float(fields["time"]), type=fields["type"], data=json.loads(fields["data"]))
-
-
-def _job(fields: dict[str, str]) -> Job:
-    known: dict[str, Any] = {k: v for k, v in fields.items() if k in Job.model_fields and v != ""}
-    known |= {k: float(known[k]) for k in _NUMBERS if k in known}
-    known |= {k: int(known[k]) for k in _INTEGERS if k in known}
-    known |= {k: json.loads(known[k]) for k in _JSON if k in known}
-    return Job.model_validate(known)
+            raise unreachable(error) from error
