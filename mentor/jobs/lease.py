@@ -170,6 +170,6 @@ class LastSigns:
             return 0.0
         return now - known[1]
 
-    def keep(self, jobs: set[str]) -> None:
-        """Forget all others."""
-        self._seen = {job: seen for job, seen in self._seen.items() if job in jobs}
+    def forget(self, job_id: str) -> None:
+        """It is well, or nobody runs it: the next silence counts from its own beginning."""
+        self._seen.pop(job_id, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,7 @@ class Outbox:
         self._entries: list[_Entry] = []
         self._counts: dict[tuple[str, str], float] = {}
         self._changed = threading.Condition()
-        self._sending = False
+        self._sending = self._away = False
         self._failure: Exception | None = None
         threading.Thread(target=self._run, name="mentor-outbox", daemon=True).start()
 
@@ -80,7 +81,7 @@ class Outbox:
             self._changed.notify_all()
 
     def flush(self, give_up: Callable[[], bool]) -> bool:
-        """Wait until everything is sent; False if ``give_up()`` before.
+        """Wait until everything is sent; False if Redis is away and ``give_up()``.
 
         Raises:
             LeaseLostError: the job has passed to another worker.
@@ -88,7 +89,7 @@ class Outbox:
         with self._changed:
             while self._entries or self._counts or self._sending:
                 self._check()
-                if give_up():
+                if self._away and give_up():
                     return False
                 self._changed.wait(_RETRY_SECONDS)
             self._check()
@@ -133,7 +134,6 @@ class Outbox:
         return _Entry(lambda token: self._store.count(self._job_id, self._fence, counts, token=token))
 
     def _deliver(self, entry: _Entry) -> None:
-        away = False
         while True:
             try:
                 entry.send(entry.token)
@@ -141,10 +141,11 @@ class Outbox:
             except LeaseLostError:
                 raise
             except InfrastructureError as error:
-                if not away:
+                if not self._away:
                     log.warning("Redis is away, reports are kept", job=self._job_id, error=error.message)
-                away = True
-                threading.Event().wait(_RETRY_SECONDS)
+                self._away = True
+                time.sleep(_RETRY_SECONDS)
+        self._away = False
         with self._changed:
             if self._entries and self._entries[0] is entry:
                 self._entries.pop(0)

@@ -53,7 +53,7 @@ class Reaper:
     def once(self) -> list[str]:
         """One round; returns the ids of the jobs that were published."""
         published = []
-        for job_id in self._unfinished():
+        for job_id in self._store.unfinished():
             lapsed = self._reap(job_id)
             if lapsed or self._store.due_again(job_id, self._settings.republish_s):
                 try:
@@ -68,15 +68,11 @@ class Reaper:
             self.forget_old()
         return published
 
-    def _unfinished(self) -> list[str]:
-        found = self._store.unfinished()
-        self._signs.keep(set(found))
-        return found
-
     def _reap(self, job_id: str) -> bool:
         """Take a job from a worker that gives no sign of life, in Redis or in the store; True if it must be published."""
         left = self._store.lease_left(job_id)
         if left is None or left[1] > self._settings.lease_s - 2 * renew_every(self._settings.lease_s):
+            self._signs.forget(job_id)
             return False
         # Not renewed of late: from now on it counts how long its beat is silent too.
         silent = self._signs.silent_for(job_id, left[0]) >= self._settings.lease_s

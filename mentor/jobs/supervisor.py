@@ -93,7 +93,7 @@ class Supervisor:
     def _attempt(self, claim: Claim, lease: Lease) -> dict[str, Any]:
         """Run the job's processes; none of them is alive afterwards."""
         job_id = claim.job.id
-        kill_until_gone(lambda: marked(job_id))  # an earlier attempt whose worker and guardian were both killed
+        self._kill_all(claim)  # an earlier attempt whose worker and guardian were both killed
         try:
             devices = self._wait_for_gpus(claim, lease)
             return {"status": "stopped"} if devices is None else self._run(claim, lease, devices)
@@ -101,9 +101,11 @@ class Supervisor:
             return {"status": "lost"}
         except UserError as error:
             return {"status": "failed", "error": str(error)}
+        except OSError as error:  # no process, no log, no space
+            return {"status": "infrastructure", "error": f"cannot start: {error}"}
         finally:
-            kill_until_gone(lambda: marked(job_id))
-            if lease.ours() and not marked(job_id):
+            self._kill_all(claim)
+            if lease.ours() and not marked(job_id, claim.fence):
                 Workspace(self.files, job_id, claim.fence).seal()
             with contextlib.suppress(InfrastructureError):  # free anyway once the job no longer runs
                 self.gpus.release(job_id)
@@ -186,8 +188,12 @@ class Supervisor:
                 self._kill(claim, guardian)
 
     def _kill(self, claim: Claim, guardian: subprocess.Popen[bytes]) -> None:
-        kill_until_gone(lambda: marked(claim.job.id))
+        self._kill_all(claim)
         guardian.wait()
+
+    def _kill_all(self, claim: Claim) -> None:
+        """Kill what is alive of this attempt and earlier ones."""
+        kill_until_gone(lambda: marked(claim.job.id, claim.fence))
 
     def _died(self, lease: Lease, code: int) -> dict[str, Any]:
         """A job whose process ended without a word: killed from outside, or out of memory."""
@@ -220,7 +226,7 @@ class Supervisor:
         elif status == "failed":
             self.store.finish(job_id, fence, JobState.FAILED, error=outcome["error"])
         elif status in ("stopped", "infrastructure", "lost"):  # a lost one is given back if nobody has taken it yet
-            died = "" if status == "stopped" else str(outcome.get("error") or "its lease was not renewed in time")
+            died = str(outcome["error"]) if status == "infrastructure" else ""
             if self.store.release(job_id, fence, died=died, most=self.settings.max_lapses):
                 self.publisher.publish(job_id, claim.job.kind)
         return status
