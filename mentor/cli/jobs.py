@@ -26,7 +26,7 @@ Offset = Annotated[int, typer.Option(envvar="MENTOR_PORT_OFFSET", help="of the l
 def _client(url: str | None, kind: str, offset: int) -> Any:
     from mentor.jobs.client import JobClient
 
-    if kind not in KINDS:
+    if url is None and kind not in KINDS:
         raise UserError(f"unknown kind {kind!r}", field="kind", allowed=", ".join(KINDS))
     return JobClient(url or StackSpec(port_offset=offset).url(KINDS[kind]), outage_s=5)
 

@@ -12,13 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner
 
+from mentor.cli.jobs import app
 from mentor.errors import InfrastructureError, NotFoundError
 from mentor.jobs.archive import content, digest_of
 from mentor.jobs.artifacts import ArtifactStore, measure
 from mentor.jobs.client import JobClient
 from mentor.jobs.download import Download
-from mentor.jobs.model import Artifact
+from mentor.jobs.model import Artifact, JobState
 from mentor.jobs.service import build_job_service
 from mentor.jobs.tails import tail
 from mentor.serving import ServiceSettings, running
@@ -194,6 +196,25 @@ async def test_what_came_damaged_is_thrown_away_and_fetched_anew(served: Served,
     assert digest_of(target) == served.artifacts["model"].sha256
     part.write_bytes(target.read_bytes())  # all had come, and the command was killed before it could say so
     assert (await served.fetch("model", target)).exists()
+
+
+async def test_the_command_fetches_and_resumes(served: Served, tmp_path: Path) -> None:
+    def mentor(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*arguments, "--url", served.url])
+        return done.exit_code, done.output
+
+    target = tmp_path / "model.tar"
+    part = target.with_name(f".model.tar.{served.artifacts['model'].sha256[:16]}.part")
+    part.write_bytes((await served.get("model")).content[:1000])  # an earlier call was killed here
+    assert await asyncio.to_thread(mentor, "fetch", served.job_id, "model", str(target)) == (0, f"{target}\n")
+    assert digest_of(target) == served.artifacts["model"].sha256
+    failed = served.stack.submit(steps=2)
+    assert served.stack.manager.store.claim(failed.id, "test")
+    served.stack.manager.store.finish(failed.id, 1, JobState.FAILED, error="a bug")
+    assert await asyncio.to_thread(mentor, "resume", failed.id) == (0, f"{failed.id}\n")
+    assert served.stack.manager.get(failed.id).state is JobState.QUEUED
+    code, said = await asyncio.to_thread(mentor, "resume", failed.id)
+    assert (code != 0, f"job {failed.id} is queued" in said) == (True, True)
 
 
 async def test_an_artefact_that_is_not_there_is_named(served: Served, tmp_path: Path) -> None:

@@ -279,3 +279,18 @@ def test_a_jobs_calls_carry_the_trace_of_who_submitted_it(stack: JobStack) -> No
     assert (stack.folder / "span").read_text().splitlines()[-1].startswith("end toy")
     assert trace_id_of(stack.manager.get(job.id).traceparent or "") == trace_id_of(trace)
     assert (stack.folder / "span.trace").read_text() == trace_id_of(trace)
+
+
+def test_an_attempt_that_cannot_be_started_is_tried_again_at_once_and_says_why_in_the_end(stack: JobStack) -> None:
+    job = stack.submit(steps=1)
+    logs = stack.folder / "store" / "jobs" / job.id / "logs"
+    logs.parent.mkdir(parents=True)
+    logs.write_text("a file where a folder is needed")
+    settings = stack.settings.model_copy(update={"max_lapses": 2})
+    supervisor = Supervisor(settings, {"toy": "tests.support.toy_job:ToyJob"}, Vitals(CollectorRegistry()))
+    assert supervisor.run(job.id) == "infrastructure"
+    assert (stack.manager.get(job.id).state, stack.manager.get(job.id).lapses) == (JobState.QUEUED, 1)
+    assert supervisor.run(job.id) == "infrastructure"
+    ended = stack.manager.get(job.id)
+    assert ended.state is JobState.FAILED
+    assert "gave up after 2 deaths: cannot start: " in (ended.error or "")
