@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mentor.jobs.artifacts import ArtifactStore
-from mentor.jobs.entries import Entry, entries_of
+from mentor.jobs.entries import Entry, entries_of, local_entries
 from mentor.jobs.model import Artifact
 
 BLOCK_BYTES = 1 << 20
@@ -76,8 +76,15 @@ def _blocks(part: _Part, offset: int, number: int) -> Iterator[bytes]:
 
 def content(files: ArtifactStore, artifact: Artifact) -> Content:
     """What is sent of an artefact; raises ``NotFoundError`` if its files are gone."""
-    name = Path(artifact.name).name
-    entries = entries_of(files, artifact)
+    return _content(entries_of(files, artifact), Path(artifact.name).name)
+
+
+def content_of(path: Path) -> Content:
+    """What is sent of a file or folder here."""
+    return _content(local_entries(path) or [], path.name)
+
+
+def _content(entries: Sequence[Entry], name: str) -> Content:
     if len(entries) == 1 and entries[0].name == "":
         return Content([_Part(entries[0].size, open=entries[0].open)], name)
     parts = [part for entry in entries for part in _member(entry)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from mentor.errors import InfrastructureError, NotFoundError, UserError
+from mentor.jobs.archive import content_of
 from mentor.jobs.artifacts import measure
 from mentor.jobs.download import Download
 from mentor.jobs.model import Artifact, Job
@@ -88,22 +86,11 @@ class JobClient:
         return reference
 
     def _send(self, path: Path) -> None:
-        folder = path.is_dir()
-        with tempfile.TemporaryFile() as body:
-            if folder:
-                with tarfile.open(fileobj=body, mode="w") as tar:
-                    tar.add(path, arcname=".")
-            else:
-                with path.open("rb") as source:
-                    shutil.copyfileobj(source, body)
-
-            def blocks() -> Iterator[bytes]:
-                body.seek(0)
-                while block := body.read(1 << 20):
-                    yield block
-
-            parameters = {"name": path.name, "folder": str(folder).lower()}
-            self._call("POST", "/v1/files", params=parameters, stream=blocks, timeout=_UPLOAD_SECONDS)
+        body = content_of(path)
+        parameters = {"name": path.name, "folder": str(path.is_dir()).lower()}
+        self._call(
+            "POST", "/v1/files", params=parameters, stream=lambda: body.read(0, body.size), timeout=_UPLOAD_SECONDS
+        )
 
     def get(self, job_id: str) -> Job:
         """A job's present state."""

@@ -28,13 +28,14 @@ def entries_of(files: ArtifactStore, artifact: Artifact) -> list[Entry]:
     Raises:
         NotFoundError: they are gone.
     """
-    found = _remote(files, artifact.path) if files.remote else _local(files.local / artifact.path)
+    found = _remote(files, artifact.path) if files.remote else local_entries(files.local / artifact.path)
     if found is None:
         raise NotFoundError(f"the file of the artefact {artifact.name!r} is gone", field="name")
     return found
 
 
-def _local(root: Path) -> list[Entry] | None:
+def local_entries(root: Path) -> list[Entry] | None:
+    """The files of a file or folder; None if there is nothing."""
     if not root.exists():
         return None
     if root.is_file():
@@ -54,7 +55,8 @@ def _remote(files: ArtifactStore, relative: str) -> list[Entry] | None:
     if filesystem.isfile(root):
         return [Entry("", filesystem.size(root), False, lambda: cast(BinaryIO, filesystem.open(root, "rb")))]
     base = Path(filesystem._strip_protocol(root))
-    found = sorted((Path(path), info["size"]) for path, info in filesystem.find(root, detail=True).items())
+    listed = ((Path(path), info["size"]) for path, info in filesystem.find(root, detail=True).items())
+    found = sorted((path, size) for path, size in listed if path.is_relative_to(base))
 
     def reader(path: Path) -> Callable[[], BinaryIO]:
         return lambda: cast(BinaryIO, filesystem.open(str(path), "rb"))

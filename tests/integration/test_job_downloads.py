@@ -23,6 +23,7 @@ from mentor.jobs.download import Download
 from mentor.jobs.model import Artifact, JobState
 from mentor.jobs.service import build_job_service
 from mentor.jobs.tails import tail
+from mentor.jobs.uploads import Uploads
 from mentor.serving import ServiceSettings, running
 from tests.support.job_stack import JobStack, job_stack
 from tests.support.toy_job import ToyJob
@@ -96,6 +97,20 @@ async def test_a_folder_is_streamed_without_being_packed_anywhere(
     assert (tmp_path / "out" / "run.sh").stat().st_mode & 0o100
     assert digest_of(target) == served.artifacts["model"].sha256
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.endswith(".part")] == []
+
+
+async def test_a_file_and_a_folder_are_sent_without_being_packed_anywhere(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is to be put into temporary files")
+
+    for path in (served.folder, served.folder / "model.safetensors"):
+        with monkeypatch.context() as patched:
+            patched.setattr(tempfile, "TemporaryFile", refuse)
+            reference = await asyncio.to_thread(JobClient(served.url, outage_s=0).upload, path)
+        assert reference == f"file:{measure(path)[1]}/{path.name}"
+        assert measure(Uploads(served.stack.manager.files).path(reference, "field")) == measure(path)
 
 
 async def test_every_range_is_that_part_of_the_whole(served: Served) -> None:
