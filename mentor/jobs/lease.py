@@ -119,7 +119,8 @@ class Lease:
             self.lost.set()
             return
         except InfrastructureError as error:
-            self._away(since, error)
+            if not self._away(since, error):
+                return
             since = clock()
             try:
                 self._files.write_beat(self._job_id, self._fence, secrets.token_hex(8))
@@ -128,13 +129,16 @@ class Lease:
                 return
         self._extend(since)
 
-    def _away(self, now: float, error: InfrastructureError) -> None:
+    def _away(self, now: float, error: InfrastructureError) -> bool:
+        """Whether to give a sign in the store: while the job may go on, and then while it saves itself."""
         if self._away_since is None:
             self._away_since = now
             log.warning("Redis is away, the job goes on", job=self._job_id, error=error.message)
-        if now - self._away_since > self._settings.outage_s and not self.exhausted.is_set():
+        over = now - self._away_since - self._settings.outage_s
+        if over > 0 and not self.exhausted.is_set():
             log.warning("Redis has been away for too long, the job saves itself and stops", job=self._job_id)
             self.exhausted.set()
+        return over <= self._settings.stop_grace_s
 
     def _extend(self, since: float) -> None:
         """A sign given after ``since`` holds from then; one that came after the deadline holds for nothing."""

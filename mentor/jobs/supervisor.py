@@ -84,7 +84,7 @@ class Supervisor:
         lease.start(self.vitals)
         try:
             outcome = self._attempt(claim, lease)
-            status = self._report(claim, lease, outcome)
+            status = self._report(claim, outcome)
         finally:
             lease.stop()
         bound.info("job left", status=status, error=outcome.get("error"))
@@ -203,14 +203,10 @@ class Supervisor:
             return {"status": "stopped"}
         return {"status": "infrastructure", "error": f"the job's process ended without a report (exit code {code})"}
 
-    def _report(self, claim: Claim, lease: Lease, outcome: dict[str, Any]) -> str:
-        """Make the outcome the job's state, unless the lease has passed on; Redis may be away for a while."""
-
-        def give_up() -> bool:
-            return lease.ending() or self.draining.is_set()
-
+    def _report(self, claim: Claim, outcome: dict[str, Any]) -> str:
+        """Make the outcome the job's state, unless the lease has passed on. While Redis is away there is nothing else to do."""
         try:
-            return patiently(lambda: self._conclude(claim, outcome), give_up)
+            return patiently(lambda: self._conclude(claim, outcome), self.draining.is_set)
         except InfrastructureError as error:
             log.warning("nobody could be told how the job ended", job=claim.job.id, error=error.message)
             return "unreported"  # its lease lapses, and another attempt goes on from what it left
