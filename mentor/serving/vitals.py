@@ -31,7 +31,10 @@ class Vitals(Collector):
         registry.register(self)
 
     def watch(self, name: str, probe: Probe) -> None:
-        """From now on the process is ill whenever the probe says so."""
+        """From now on the process is ill whenever the probe says so.
+
+        The first word of the name is its label in metrics, the rest tells several of a kind apart.
+        """
         self._probes[name] = probe
 
     def unwatch(self, name: str) -> None:
@@ -40,7 +43,7 @@ class Vitals(Collector):
 
     def failed(self, name: str, rounds: int = 1) -> None:
         """Count rounds that failed and were survived."""
-        self._errors.labels(name).inc(rounds)
+        self._errors.labels(_label(name)).inc(rounds)
 
     def ill(self) -> dict[str, str]:
         """What is wrong, by thread; empty if all is well."""
@@ -57,9 +60,14 @@ class Vitals(Collector):
     def collect(self) -> Iterable[Metric]:
         ill = self.ill()
         family = GaugeMetricFamily("mentor_thread_alive", "1 if a background thread does its work", labels=["thread"])
-        for name in list(self._probes):
-            family.add_metric([name], 0.0 if name in ill else 1.0)
+        alive = {_label(name): 1.0 for name in list(self._probes)} | {_label(name): 0.0 for name in ill}
+        for label, value in alive.items():
+            family.add_metric([label], value)
         return [family]
+
+
+def _label(name: str) -> str:
+    return name.split()[0]
 
 
 class Rounds(threading.Thread):

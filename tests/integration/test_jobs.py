@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,6 +22,7 @@ from mentor.rpc.context import new_traceparent, trace_id_of, traceparent
 from mentor.serving.vitals import Vitals
 from tests.support.job_stack import JobStack, job_stack
 from tests.support.toy_job import steps_in
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -294,3 +297,19 @@ def test_an_attempt_that_cannot_be_started_is_tried_again_at_once_and_says_why_i
     ended = stack.manager.get(job.id)
     assert ended.state is JobState.FAILED
     assert "gave up after 2 deaths: cannot start: " in (ended.error or "")
+
+
+def test_a_worker_tells_of_its_threads_and_of_its_jobs_lease(stack: JobStack) -> None:
+    stack.worker("toy", "--metrics-port", "0")
+
+    def address() -> str:
+        found = re.search(r"http://127[0-9.:]+", stack.log(0).read_text())
+        return found[0] if found else ""
+
+    url = eventually(address, what="the worker to listen")
+    job = stack.submit(steps=1000, seconds=0.05)
+    stack.running(job)
+    text = httpx.get(f"{url}/metrics", trust_env=False).text
+    alive = set(re.findall(r'mentor_thread_alive{thread="([^"]+)"} 1.0', text))
+    assert alive == {"consumer", "reaper", "worker", "lease"}
+    assert httpx.get(f"{url}/health", trust_env=False).json() == {"status": "ok", "threads": {}}

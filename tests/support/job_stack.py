@@ -35,8 +35,19 @@ class JobStack:
         self.manager: JobManager = build_manager([ToyJob()], self.settings)
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def worker(self, name: str = "toy", module: str = "mentor.jobs.worker", **more: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", module, "--name", name, "--handler", "tests.support.toy_job:ToyJob"]
+    def worker(
+        self, name: str = "toy", *arguments: str, module: str = "mentor.jobs.worker", **more: str
+    ) -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            module,
+            "--name",
+            name,
+            "--handler",
+            "tests.support.toy_job:ToyJob",
+            *arguments,
+        ]
         with self.log(len(self.workers)).open("wb") as log:
             env = os.environ | self.environment | more
             worker = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
