@@ -14,6 +14,14 @@ OVERVIEW = Board(
                 number("Services up", 'sum(up{job="services"})', about="Of those that are scraped."),
                 number("Services ready", "sum(mentor_ready)"),
                 number("Workers up", 'sum(up{job="workers"})'),
+                number(
+                    "Threads dead", "sum(1 - mentor_thread_alive) or vector(0)", about="Or hanging; /health says which."
+                ),
+                Panel(
+                    "Failed rounds of threads",
+                    ((rate("mentor_thread_errors_total", "service, thread"), "{{service}} {{thread}}"),),
+                    about="Survived; the log has the traces.",
+                ),
                 number("Firing alerts", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
                 number(
                     "Errors of ours per second",

@@ -26,7 +26,7 @@ Offset = Annotated[int, typer.Option(envvar="MENTOR_PORT_OFFSET", help="of the l
 def _client(url: str | None, kind: str, offset: int) -> Any:
     from mentor.jobs.client import JobClient
 
-    if kind not in KINDS:
+    if url is None and kind not in KINDS:
         raise UserError(f"unknown kind {kind!r}", field="kind", allowed=", ".join(KINDS))
     return JobClient(url or StackSpec(port_offset=offset).url(KINDS[kind]), outage_s=5)
 
@@ -101,6 +101,22 @@ def cancel(job_id: JobId, url: Url = None, port_offset: Offset = 0) -> None:
 
 
 @app.command()
+def resume(
+    job_id: JobId,
+    wait: Annotated[bool, typer.Option("--wait", help="follow it to its end")] = False,
+    url: Url = None,
+    port_offset: Offset = 0,
+) -> None:
+    """Queue a failed or cancelled job again: it goes on from its checkpoints."""
+    with clear_errors():
+        client = _client(url, _kind_of(job_id), port_offset)
+        job = client.resume(job_id)
+        typer.echo(job.id)
+        if wait:
+            _follow(client, job)
+
+
+@app.command()
 def artifacts(job_id: JobId, url: Url = None, port_offset: Offset = 0) -> None:
     """What a job has committed."""
     with clear_errors():
@@ -116,7 +132,7 @@ def fetch(
     url: Url = None,
     port_offset: Offset = 0,
 ) -> None:
-    """Download an artefact."""
+    """Download an artefact and check its digest; called again after a break, it goes on where it stopped."""
     with clear_errors():
         typer.echo(str(_client(url, _kind_of(job_id), port_offset).fetch(job_id, name, target)))
 

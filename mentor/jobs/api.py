@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
-from starlette.background import BackgroundTask
 
+from mentor.jobs.archive import content
 from mentor.jobs.manager import JobManager
 from mentor.jobs.model import Artifact, Job, JobEvent
+from mentor.jobs.ranges import ranged
 
 _WAIT_SECONDS = 2.0
 
@@ -75,6 +73,11 @@ def jobs_router(manager: JobManager) -> APIRouter:
         """Stop a queued or running job; 409 if it has ended."""
         return await asyncio.to_thread(manager.cancel, job_id)
 
+    @router.post("/{job_id}/resume")
+    async def resume(job_id: str) -> Job:
+        """Queue a failed or cancelled job again, to go on from its checkpoints; 409 if it is neither."""
+        return await asyncio.to_thread(manager.resume, job_id)
+
     @router.get("/{job_id}/events")
     async def events(
         job_id: str, request: Request, after: int = 0, last_event_id: Annotated[str | None, Header()] = None
@@ -85,9 +88,10 @@ def jobs_router(manager: JobManager) -> APIRouter:
         return EventSourceResponse(event_stream(manager, job_id, start, request))
 
     @router.get("/{job_id}/logs")
-    async def logs(job_id: str, tail: Annotated[int, Query(ge=1, le=100_000)] = 1000) -> PlainTextResponse:
-        """The end of the job's output, over all attempts."""
-        return PlainTextResponse(await asyncio.to_thread(manager.log_text, job_id, tail))
+    async def logs(job_id: str, tail: Annotated[int, Query(ge=1, le=100_000)] = 1000) -> StreamingResponse:
+        """The end of the job's output, over all attempts: so many lines, and at most 16 MiB."""
+        blocks = await asyncio.to_thread(manager.log_tail, job_id, tail)
+        return StreamingResponse(blocks, media_type="text/plain; charset=utf-8")
 
     @router.get("/{job_id}/artifacts")
     async def artifacts(job_id: str) -> ArtifactPage:
@@ -95,23 +99,15 @@ def jobs_router(manager: JobManager) -> APIRouter:
         await asyncio.to_thread(manager.get, job_id)
         return ArtifactPage(artifacts=await asyncio.to_thread(manager.store.artifacts, job_id))
 
+    @router.head("/{job_id}/artifacts/{name:path}", include_in_schema=False)
     @router.get("/{job_id}/artifacts/{name:path}")
-    async def artifact(job_id: str, name: str) -> FileResponse:
-        """An artefact's bytes; a folder comes as a tar file."""
+    async def artifact(job_id: str, name: str, request: Request) -> Response:
+        """An artefact's bytes; a folder comes as a tar file. Ranges are served, so that a download can go on."""
         entry = await asyncio.to_thread(manager.artifact, job_id, name)
-        path = await asyncio.to_thread(manager.files.open_path, entry)
-        if path.is_file():
-            return FileResponse(path, filename=path.name, headers={"X-Sha256": entry.sha256})
-        return await asyncio.to_thread(_tar_response, path)
+        found = await asyncio.to_thread(content, manager.files, entry)
+        return ranged(found, entry.sha256, request.headers, body=request.method == "GET")
 
     return router
-
-
-def _tar_response(folder: Path) -> FileResponse:
-    scratch = tempfile.mkdtemp(prefix="mentor-tar-")
-    archive = shutil.make_archive(str(Path(scratch, folder.name)), "tar", folder)
-    cleanup = BackgroundTask(shutil.rmtree, scratch, ignore_errors=True)
-    return FileResponse(archive, filename=f"{folder.name}.tar", background=cleanup)
 
 
 async def event_stream(

@@ -1,23 +1,28 @@
 """Where a job's files live: a shared directory, or any fsspec URL.
 
-STORE/jobs/ID/work/             resumable state, kept over attempts
+STORE/jobs/ID/state/FENCE/      resumable state, handed from attempt to attempt (``mentor.jobs.workspace``)
+STORE/jobs/ID/beat-FENCE        a worker's sign of life while it cannot reach Redis (``mentor.jobs.lease``)
 STORE/jobs/ID/logs/ATTEMPT.log  the attempt's output
-STORE/jobs/ID/artifacts/FENCE/  committed files; which one counts is in Redis, under the fencing number
+STORE/jobs/ID/artifacts/FENCE/  committed files, named by content; which one counts is in Redis, under the fencing number
 STORE/files/DIGEST/             what clients uploaded (``mentor.jobs.uploads``)
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
-import shutil
+import tempfile
 from pathlib import Path
 
 import fsspec
 
 from mentor.data.files import unwritable
-from mentor.errors import NotFoundError, UserError
+from mentor.errors import InfrastructureError, NotFoundError, UserError
 from mentor.jobs.model import Artifact
+from mentor.jobs.places import copy_whole, discard, publish, staging
+
+_WHOLE = ".whole"
+"""Ends the name of what says, in a remote root, that a file or folder was copied whole: a folder comes file by file."""
 
 
 class ArtifactStore:
@@ -39,9 +44,8 @@ class ArtifactStore:
         )
         try:
             self.local.mkdir(parents=True, exist_ok=True)
-            probe = self.local / f".probe-{os.getpid()}"
-            probe.write_bytes(b"x" * 4096)
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.local) as probe:
+                probe.write(b"x" * 4096)
         except OSError as error:
             raise unwritable(self.local, error) from error
         if self.remote:
@@ -50,21 +54,29 @@ class ArtifactStore:
             except (ValueError, ImportError) as error:
                 raise UserError(f"{root}: {error}", field="store", allowed="a directory or an fsspec URL") from error
 
-    def work(self, job_id: str) -> Path:
-        """Folder for a job's resumable state; brought here from a remote root where it is not yet."""
-        folder = self._folder(job_id, "work")
-        if self.remote and not folder.exists():
-            remote = f"{self._prefix}/jobs/{job_id}/work"
-            if self.filesystem.exists(remote):
-                self.filesystem.get(remote, str(folder), recursive=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def save_work(self, job_id: str) -> None:
-        """Make resumable state safe: nothing to do in a shared directory, an upload to a remote root."""
+    def write_beat(self, job_id: str, fence: int, beat: str) -> None:
+        """A sign of life, for reapers that may not hear of it through Redis; raises ``OSError``."""
+        place = f"jobs/{job_id}/beat-{fence}"
         if self.remote:
-            source = self._folder(job_id, "work")
-            self.filesystem.put(f"{source}/", f"{self._prefix}/jobs/{job_id}/work/", recursive=True)
+            self.filesystem.pipe_file(self.at(place), beat.encode())
+        else:
+            (self.local / place).write_text(beat)
+
+    def read_beat(self, job_id: str, fence: int) -> str:
+        """The last sign of life of an attempt, "" if it gave none.
+
+        Raises:
+            InfrastructureError: the store cannot be read.
+        """
+        place = f"jobs/{job_id}/beat-{fence}"
+        try:
+            if self.remote:
+                return str(self.filesystem.cat_file(self.at(place)).decode())
+            return (self.local / place).read_text()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise InfrastructureError(f"the store cannot be read: {error}") from error
 
     def log_path(self, job_id: str, attempt: int) -> Path:
         """The file that an attempt's output goes to."""
@@ -84,48 +96,42 @@ class ArtifactStore:
         """
         if not name or name.startswith("/") or ".." in Path(name).parts:
             raise UserError(f"{name!r} is no artefact name", field="name", allowed="a relative path without ..")
-        relative = f"jobs/{job_id}/artifacts/{fence}/{name}"
         size, digest = measure(source)
+        relative = f"jobs/{job_id}/artifacts/{fence}/{digest[:16]}/{name}"
         self.copy_in(source, relative)
         return Artifact(name=name, path=relative, bytes=size, sha256=digest, fence=fence)
 
     def copy_in(self, source: Path, relative: str) -> None:
-        """Copy a file or folder to a place under the root, whole or not at all.
+        """Copy a file or folder to a place under the root that its content names: whole or not at all, durable, once.
 
         Raises:
             UserError: the store cannot be written or is full.
         """
         try:
-            self._copy(source, relative)
+            if self.remote:
+                self.filesystem.put(str(source), self.at(relative), recursive=source.is_dir())
+                self.filesystem.pipe_file(self.at(relative) + _WHOLE, b"")
+            else:
+                copy_whole(source, self.local / relative, self.local)
         except OSError as error:
             raise unwritable(self.local / relative, error) from error
 
     def has(self, relative: str) -> bool:
-        """Whether there is something at that place under the root."""
-        return bool(
-            self.filesystem.exists(f"{self._prefix}/{relative}") if self.remote else (self.local / relative).exists()
-        )
+        """Whether something was copied in, whole, at that place."""
+        if self.remote:
+            return bool(self.filesystem.exists(self.at(relative) + _WHOLE))
+        return (self.local / relative).exists()
 
     def discard(self, relative: str) -> None:
-        """Delete what is at that place."""
-        _discard(self.local / relative)
-        if self.remote and self.filesystem.exists(f"{self._prefix}/{relative}"):
-            self.filesystem.rm(f"{self._prefix}/{relative}", recursive=True)
-
-    def _copy(self, source: Path, relative: str) -> None:
+        """Delete what is at that place; others may do the same."""
+        discard(self.local / relative)
         if self.remote:
-            self.filesystem.put(str(source), f"{self._prefix}/{relative}", recursive=source.is_dir())
-            return
-        target = self.local / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        _discard(partial)
-        if source.is_dir():
-            shutil.copytree(source, partial)
-        else:
-            shutil.copyfile(source, partial)
-        _discard(target)
-        partial.replace(target)
+            with contextlib.suppress(FileNotFoundError):
+                self.filesystem.rm(self.at(relative), recursive=True)
+
+    def at(self, relative: str) -> str:
+        """The path of a place in a remote root."""
+        return f"{self._prefix}/{relative}"
 
     def open_path(self, artifact: Artifact) -> Path:
         """The artefact as a local path, fetched first where the root is remote; raises ``NotFoundError``."""
@@ -137,9 +143,10 @@ class ArtifactStore:
     def local_path(self, relative: str) -> Path:
         """What is at that place under the root, fetched first where the root is remote; raises ``NotFoundError``."""
         path = self.local / relative
-        if self.remote and not path.exists() and self.has(relative):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.filesystem.get(f"{self._prefix}/{relative}", str(path), recursive=True)
+        if self.remote and not path.exists() and self.filesystem.exists(self.at(relative)):
+            with staging(self.local) as folder:
+                self.filesystem.get(self.at(relative), str(folder / "copy"), recursive=True)
+                publish(folder / "copy", path)
         if not path.exists():
             raise NotFoundError(f"there is nothing at {relative}", field="name")
         return path
@@ -150,13 +157,6 @@ class ArtifactStore:
 
     def _folder(self, job_id: str, part: str) -> Path:
         return self.local / "jobs" / job_id / part
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def measure(source: Path) -> tuple[int, str]:

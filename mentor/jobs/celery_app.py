@@ -20,6 +20,11 @@ def queue_name(kind: str, prefix: str = "mentor") -> str:
     return f"{prefix}.jobs.{kind}"
 
 
+def broker_key(kind: str, prefix: str = "mentor") -> str:
+    """The Redis list in which a kind's messages wait."""
+    return f"{prefix}:broker:{queue_name(kind, prefix)}"
+
+
 def celery_app(settings: JobSettings) -> Celery:
     """An application on the stack's Redis."""
     app = Celery("mentor", broker=settings.celery_url)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from mentor.data.files import atomic_path
 from mentor.errors import InfrastructureError, NotFoundError, UserError
+from mentor.jobs.archive import content_of
 from mentor.jobs.artifacts import measure
+from mentor.jobs.download import Download
 from mentor.jobs.model import Artifact, Job
 from mentor.jobs.uploads import SCHEME as FILE_SCHEME
 from mentor.rpc.context import outgoing
@@ -87,22 +86,11 @@ class JobClient:
         return reference
 
     def _send(self, path: Path) -> None:
-        folder = path.is_dir()
-        with tempfile.TemporaryFile() as body:
-            if folder:
-                with tarfile.open(fileobj=body, mode="w") as tar:
-                    tar.add(path, arcname=".")
-            else:
-                with path.open("rb") as source:
-                    shutil.copyfileobj(source, body)
-
-            def blocks() -> Iterator[bytes]:
-                body.seek(0)
-                while block := body.read(1 << 20):
-                    yield block
-
-            parameters = {"name": path.name, "folder": str(folder).lower()}
-            self._call("POST", "/v1/files", params=parameters, stream=blocks, timeout=_UPLOAD_SECONDS)
+        body = content_of(path)
+        parameters = {"name": path.name, "folder": str(path.is_dir()).lower()}
+        self._call(
+            "POST", "/v1/files", params=parameters, stream=lambda: body.read(0, body.size), timeout=_UPLOAD_SECONDS
+        )
 
     def get(self, job_id: str) -> Job:
         """A job's present state."""
@@ -117,6 +105,10 @@ class JobClient:
         """Stop a job."""
         return Job.model_validate(self._call("POST", f"/v1/jobs/{job_id}/cancel", retry=False).json())
 
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again."""
+        return Job.model_validate(self._call("POST", f"/v1/jobs/{job_id}/resume", retry=False).json())
+
     def logs(self, job_id: str, tail: int = 1000) -> str:
         """The end of its output."""
         return self._call("GET", f"/v1/jobs/{job_id}/logs", params={"tail": tail}).text
@@ -127,18 +119,17 @@ class JobClient:
         return [Artifact.model_validate(row) for row in rows]
 
     def fetch(self, job_id: str, name: str, target: Path) -> Path:
-        """Download an artefact; a folder comes as a tar file."""
-        with (
-            self._http.stream("GET", f"/v1/jobs/{job_id}/artifacts/{name}", headers=outgoing()) as response,
-            atomic_path(target) as temporary,
-        ):
-            if response.status_code >= 400:
-                response.read()
-                raise from_http(response)
-            with temporary.open("wb") as file:
-                for block in response.iter_bytes():
-                    file.write(block)
-        return target
+        """Download an artefact, going on where an earlier call stopped; a folder comes as a tar file.
+
+        Raises:
+            NotFoundError: the job has not committed it.
+        """
+        known = {artifact.name: artifact for artifact in self.artifacts(job_id)}
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise NotFoundError(f"job {job_id} has no artefact {name!r}", field="name", allowed=allowed)
+        path = f"/v1/jobs/{job_id}/artifacts/{quote(name)}"
+        return Download(self._http, path, known[name], target, self._outage_s).run()
 
     def wait(self, job_id: str, on_change: Callable[[Job], None] = lambda job: None) -> Job:
         """Follow a job to its end; ``on_change`` is called on every look."""

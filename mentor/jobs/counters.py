@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import redis
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,21 +23,10 @@ FAMILIES: Final = {
 """Counters and their labels; Prometheus appends ``_total``. Others are refused, so that none is forgotten in dashboards."""
 
 
-class Counters:
-    """Counts for jobs of one kind."""
-
-    def __init__(self, store: JobStore, kind: str) -> None:
-        self._store = store
-        self._kind = kind
-
-    def add(self, name: str, labels: Mapping[str, str], amount: float = 1.0) -> None:
-        """Add to a counter of ``FAMILIES``; ``kind`` is filled in. Raises ``InfrastructureError`` without Redis."""
-        given = {"kind": self._kind, **labels}
-        field = json.dumps([given[label] for label in FAMILIES[name][1]])
-        try:
-            self._store.redis.hincrbyfloat(_key(self._store, name), field, amount)
-        except redis.RedisError as error:
-            raise InfrastructureError(f"Redis: {error}") from error
+def counter(kind: str, name: str, labels: Mapping[str, str]) -> tuple[str, str]:
+    """The counter of ``FAMILIES`` and the field in it that these labels mean; ``kind`` is filled in."""
+    given = {"kind": kind, **labels}
+    return name, json.dumps([given[label] for label in FAMILIES[name][1]])
 
 
 class CounterCollector(Collector):
@@ -62,11 +50,7 @@ class CounterCollector(Collector):
 
     def _read(self, name: str) -> list[tuple[list[str], float]]:
         try:
-            found: dict[str, str] = self._store.redis.hgetall(_key(self._store, name))  # type: ignore[assignment]
-        except redis.RedisError:
+            found = self._store.counts(name)
+        except InfrastructureError:
             return []
-        return [(json.loads(field), float(count)) for field, count in found.items()]
-
-
-def _key(store: JobStore, name: str) -> str:
-    return f"{store.prefix}:counter:{name}"
+        return [(json.loads(field), count) for field, count in found.items()]

@@ -47,7 +47,7 @@ def redis_command(folder: Path) -> list[str]:
         )
     # Redis would write its title over its environment, by which a stack's processes are found.
     listening = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--set-proc-title", "no"]
-    durable = ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+    durable = ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
     return [redis_binary(), *listening, *durable, "--daemonize", "no"]
 
 

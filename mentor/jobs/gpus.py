@@ -6,7 +6,12 @@ running, so nobody has to give anything back for it.
 
 from __future__ import annotations
 
+from typing import Any
+
+import redis
+
 from mentor.errors import UserError
+from mentor.jobs.connection import unreachable
 from mentor.jobs.store import JobStore
 
 # KEYS[1] the hash device -> job. ARGV: devices on the machine, devices wanted, job id, prefix of job keys.
@@ -32,6 +37,13 @@ return 1
 """
 
 
+def gpus_wanted(spec: dict[str, Any]) -> int:
+    """Devices that a job of this spec takes on the machine of its worker: none on the CPU, or in a Ray cluster."""
+    if spec.get("device") == "cpu" or spec.get("ray_address"):
+        return 0
+    return int(spec.get("n_gpus_per_node") or spec.get("gpus") or 0)
+
+
 class GpuLeases:
     """Leases over ``count`` devices of one machine."""
 
@@ -46,13 +58,20 @@ class GpuLeases:
 
         Raises:
             UserError: more are wanted than there are.
+            InfrastructureError: Redis cannot be reached.
         """
         if wanted > self.count:
             raise UserError(f"{wanted} GPUs wanted", field="n_gpus_per_node", allowed=f"at most {self.count}")
-        devices = self._redis.eval(_ACQUIRE, 1, self._key, self.count, wanted, job_id, self._jobs)
+        devices = self._eval(_ACQUIRE, self.count, wanted, job_id, self._jobs)
         return sorted(int(d) for d in devices) or None
 
     def release(self, job_id: str) -> None:
-        """Free what the job holds."""
+        """Free what the job holds; raises ``InfrastructureError``."""
         if self.count:
-            self._redis.eval(_RELEASE, 1, self._key, job_id)
+            self._eval(_RELEASE, job_id)
+
+    def _eval(self, script: str, *arguments: str | int) -> Any:
+        try:
+            return self._redis.eval(script, 1, self._key, *arguments)
+        except redis.RedisError as error:
+            raise unreachable(error) from error

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from mentor.errors import UserError
 from mentor.jobs.artifacts import ArtifactStore
-from mentor.jobs.counters import Counters
 from mentor.jobs.model import Claim
+from mentor.jobs.outbox import Outbox
 from mentor.jobs.store import JobStore
+from mentor.jobs.workspace import Workspace
 
 
 class JobHandler(Protocol):
@@ -45,10 +46,10 @@ class Stopped(Exception):
 
 
 class JobContext:
-    """A running job's view of the world.
+    """A running job's view of the world. What it reports is kept while Redis is away (``mentor.jobs.outbox``).
 
     Attributes:
-        workdir: resumable state, the same folder in every attempt.
+        workdir: resumable state: what the last attempt left, in a folder that no other attempt can reach.
         attempt: counts from 1.
     """
 
@@ -57,10 +58,10 @@ class JobContext:
         self.attempt = claim.job.attempt
         self.fence = claim.fence
         self.request_id = claim.job.request_id or claim.job.id
-        self.workdir: Path = files.work(claim.job.id)
-        self._store = store
+        self._workspace = Workspace(files, claim.job.id, claim.fence)
+        self.workdir: Path = self._workspace.take_over()
         self._files = files
-        self._counters = Counters(store, claim.job.kind)
+        self._outbox = Outbox(store, claim.job.id, claim.job.kind, claim.fence)
         self._stop = False
         self._reported = 0.0
 
@@ -91,28 +92,37 @@ class JobContext:
         fields: dict[str, Any] = {"progress": fraction, "message": message}
         if metrics:
             fields["metrics"] = metrics
-        self._store.record(self.job_id, self.fence, "progress", data, **fields)
+        self._outbox.record("progress", data, fields)
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter of the service (``mentor.jobs.counters``)."""
-        self._counters.add(name, labels, amount)
+        self._outbox.count(name, labels, amount)
 
     def log(self, line: str, **fields: Any) -> None:
         """A line for people, as an event."""
-        self._store.record(self.job_id, self.fence, "log", {"message": line, **fields})
+        self._outbox.record("log", {"message": line, **fields})
 
     def save(self) -> None:
         """Make the work folder's state safe (an upload where the store is remote)."""
-        self._files.save_work(self.job_id)
+        self._workspace.save()
 
     def commit(self, name: str, path: Path) -> None:
-        """Publish a file or folder as an artefact of the job, if the lease is still ours.
+        """Publish a file or folder as an artefact of the job: it counts once Redis has taken it under our lease.
 
         Raises:
-            LeaseLostError: it is not.
+            LeaseLostError: the job has passed to another worker.
         """
-        self._store.renew(self.job_id, self.fence)
-        self._store.commit(self.job_id, self._files.put(self.job_id, name, path, self.fence))
+        self._outbox.commit(self._files.put(self.job_id, name, path, self.fence))
+
+    def flush(self) -> None:
+        """Wait until Redis has heard everything.
+
+        Raises:
+            LeaseLostError: the job has passed to another worker.
+            Stopped: told to stop while Redis is away.
+        """
+        if not self._outbox.flush(self.should_stop):
+            raise Stopped
 
 
 def load_handler(path: str) -> JobHandler:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mentor.errors import NotFoundError, UserError
 from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.capacity import Capacity
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.handler import JobHandler, parse_spec
 from mentor.jobs.model import Artifact, Job, JobEvent, JobState
 from mentor.jobs.references import resolve
 from mentor.jobs.store import JobStore
+from mentor.jobs.tails import tail
 from mentor.rpc.context import request_id, traceparent
 
 MAX_LIST = 500
@@ -26,9 +28,15 @@ class JobManager:
     """
 
     def __init__(
-        self, store: JobStore, publisher: Publisher, files: ArtifactStore, handlers: Mapping[str, JobHandler]
+        self,
+        store: JobStore,
+        publisher: Publisher,
+        files: ArtifactStore,
+        handlers: Mapping[str, JobHandler],
+        capacity: Capacity,
     ) -> None:
         self.store = store
+        self.capacity = capacity
         self.publisher = publisher
         self.files = files
         self.handlers = handlers
@@ -46,13 +54,32 @@ class JobManager:
             raise UserError(
                 "idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters"
             )
-        handler = self.handlers[kind]
-        stored = parse_spec(handler, spec).model_dump(mode="json")
-        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
+        stored = parse_spec(self.handlers[kind], spec).model_dump(mode="json")
+        self._check(kind, stored)
         job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get())
         if created:
             self.publisher.publish(job.id, kind)
         return job, created
+
+    def _check(self, kind: str, stored: dict[str, Any]) -> None:
+        """Refuse a spec that can never work."""
+        handler = self.handlers[kind]
+        self.capacity.check(kind, stored)
+        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again under its id; it goes on from its checkpoints.
+
+        Raises:
+            ConflictError: it is neither failed nor cancelled.
+            UserError: what it needs is no longer there, naming the field.
+        """
+        job = self.get(job_id)
+        if job.state.resumable:
+            self._check(job.kind, job.spec)
+        job = self.store.resume(job_id)
+        self.publisher.publish(job_id, job.kind)
+        return job
 
     def get(self, job_id: str) -> Job:
         """A job of one of our kinds; raises ``NotFoundError``."""
@@ -91,10 +118,7 @@ class JobManager:
             )
         return known[name]
 
-    def log_text(self, job_id: str, tail: int) -> str:
-        """The last ``tail`` lines of all attempts' output."""
+    def log_tail(self, job_id: str, lines: int) -> Iterator[bytes]:
+        """The last lines of all attempts' output, in blocks; what is older is not read."""
         self.get(job_id)
-        lines: list[str] = []
-        for path in self.files.logs(job_id):
-            lines += path.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-tail:]) + ("\n" if lines else "")
+        return tail(self.files.logs(job_id), lines)

@@ -24,6 +24,11 @@ class JobState(StrEnum):
         """True if nothing more will happen to the job."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
+    @property
+    def resumable(self) -> bool:
+        """True if the job has ended and can be queued again under its id."""
+        return self in (JobState.FAILED, JobState.CANCELLED)
+
 
 SCHEMA_VERSION = 1
 """Of stored jobs, their specs and events. It grows when an older worker could misread what a newer service wrote; a worker
@@ -34,7 +39,8 @@ class Job(Frozen):
     """A job. Times are seconds since the epoch, UTC, on Redis' clock.
 
     ``fence`` grows with every claim; an artefact is registered only under the present one, so that a worker that was
-    thought dead cannot overwrite its successor's work. ``progress`` is the done share, 0 to 1.
+    thought dead cannot overwrite its successor's work. ``lapses`` counts deaths of its worker or processes since it was
+    submitted or resumed. ``progress`` is the done share, 0 to 1.
     """
 
     id: str

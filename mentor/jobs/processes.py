@@ -41,14 +41,19 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl({option})")
 
 
-def marked(job_id: str) -> list[psutil.Process]:
-    """Processes of any attempt at a job, on this machine, except this one and its ancestors."""
+def marked(job_id: str, last_fence: int | None = None) -> list[psutil.Process]:
+    """Processes of attempts at a job, on this machine, except this one and its ancestors.
+
+    Args:
+        last_fence: attempts up to this fencing number: a later one is nobody's to kill but its own worker's.
+    """
     own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    prefix = f"{job_id}:"
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid not in own and process.environ().get(ATTEMPT_VARIABLE, "").startswith(prefix):
+            mark = process.environ().get(ATTEMPT_VARIABLE, "") if process.pid not in own else ""
+            of, _, fence = mark.rpartition(":")
+            if of == job_id and (last_fence is None or int(fence) <= last_fence):
                 found.append(process)
     return found
 

@@ -14,7 +14,8 @@ from typing import Any
 from mentor.errors import MentorError
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.handler import JobContext, Stopped, load_handler, parse_spec
-from mentor.jobs.model import Claim
+from mentor.jobs.lease import ANSWER_SECONDS, patiently
+from mentor.jobs.model import Claim, Job
 from mentor.jobs.references import resolve
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
@@ -36,23 +37,35 @@ def main() -> int:
 def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
     """Run the handler; returns ``status`` (succeeded, failed, stopped, lost) with result or error."""
     settings = JobSettings()
-    store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
+    store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s, answer_s=ANSWER_SECONDS)
+    files = ArtifactStore(settings.store)
     try:
-        job = store.get(job_id)
-        files = ArtifactStore(settings.store)
+        job = patiently(lambda: store.get(job_id))
         context = JobContext(Claim(job=job, fence=fence), store, files)
         context.listen_for_stop()
+        outcome = _outcome(handler_path, context, store, files, job)
+        context.flush()
+    except Stopped:
+        return {"status": "stopped"}
+    except LeaseLostError:
+        return {"status": "lost"}
+    except MentorError as error:
+        return {"status": "failed", "error": str(error)}
+    return outcome
+
+
+def _outcome(handler_path: str, context: JobContext, store: JobStore, files: ArtifactStore, job: Job) -> dict[str, Any]:
+    """What the handler makes of the job; raises ``Stopped`` and ``LeaseLostError``."""
+    try:
         request_id.set(context.request_id)  # calls to sandbox, retriever and models carry the submitter's id
         handler = load_handler(handler_path)
         configure_tracing(f"{job.kind}-job")
         with server_span(f"job {job.kind}", {TRACE_HEADER: os.environ.get(TRACE_VARIABLE, "")}):
             os.environ[TRACE_VARIABLE] = traceparent.get()  # for the processes that the handler starts
-            result = handler.run(parse_spec(handler, resolve(job.spec, store, files)), context)
-        return {"status": "succeeded", "result": result}
-    except Stopped:
-        return {"status": "stopped"}
-    except LeaseLostError:
-        return {"status": "lost"}
+            spec = parse_spec(handler, patiently(lambda: resolve(job.spec, store, files)))
+            return {"status": "succeeded", "result": handler.run(spec, context)}
+    except (Stopped, LeaseLostError):
+        raise
     except MentorError as error:  # an InfrastructureError too: the handler has waited and tried again as long as it may
         return {"status": "failed", "error": str(error)}
     except (

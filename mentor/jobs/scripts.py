@@ -14,6 +14,14 @@ local function event(kind, data)
 end
 local function state(name) redis.call('HSET', KEYS[1], 'state', name); event('state', cjson.encode({state=name})) end
 local function get(f) return redis.call('HGET', KEYS[1], f) end
+-- For scripts whose ARGV[1] is a fencing number and ARGV[2] a token: whether to go on. A token that was the last one heard
+-- is a repetition after a lost answer, and has been dealt with.
+local function verdict()
+  if get('fence') ~= ARGV[1] or get('state') ~= 'running' then return 0 end
+  if ARGV[2] ~= '' and get('heard') == ARGV[2] then return 1 end
+  if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'heard', ARGV[2]) end
+  return nil
+end
 """
 
 # KEYS[4] the idempotency key, KEYS[5] the set of all jobs. ARGV: id, kind, spec, digest, key, request id,
@@ -21,6 +29,7 @@ local function get(f) return redis.call('HGET', KEYS[1], f) end
 SUBMIT = (
     _NOW
     + """
+if redis.call('EXISTS', KEYS[1]) == 1 then return {ARGV[1], 1} end -- a repetition after a lost answer
 if ARGV[5] ~= '' then
   local known = redis.call('HMGET', KEYS[4], 'id', 'digest')
   if known[1] then return {known[1], known[2] == ARGV[4] and 0 or -1} end
@@ -35,17 +44,16 @@ return {ARGV[1], 1}
 """
 )
 
-# ARGV: owner, lease seconds. Returns the fencing number, or 0 if there is nothing to do.
+# ARGV: owner, lease seconds, a token of this very claim. Returns the fencing number, or 0 if the job is not queued: of a
+# lapsed lease the reaper judges.
 CLAIM = (
     _NOW
     + """
-local s = get('state')
-local lapsed = s == 'running' and tonumber(get('lease_until') or 0) < now
-if s ~= 'queued' and not lapsed then return 0 end
+if ARGV[3] ~= '' and get('claim') == ARGV[3] then return tonumber(get('fence')) end -- a repetition after a lost answer
+if get('state') ~= 'queued' then return 0 end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-if lapsed then redis.call('HINCRBY', KEYS[1], 'lapses', 1) end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'lease_until', now + tonumber(ARGV[2]), 'started_at', now)
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claim', ARGV[3], 'lease_until', now + tonumber(ARGV[2]), 'started_at', now)
 state('running')
 return fence
 """
@@ -75,23 +83,52 @@ return 1
 """
 )
 
-# Give a claimed job back, to be taken by anybody. ARGV: fence
+# Give a claimed job back, to be taken by anybody. ARGV: fence, job id, 1 if its processes died under it, most deaths, what
+# is said if that was one too many. Returns 0 lost, 1 queued, 2 given up.
 RELEASE = (
     _NOW
     + """
 if get('fence') ~= ARGV[1] or get('state') ~= 'running' then return 0 end
 redis.call('HDEL', KEYS[1], 'lease_until', 'owner')
+if redis.call('HINCRBY', KEYS[1], 'lapses', ARGV[3]) >= tonumber(ARGV[4]) and ARGV[3] == '1' then
+  redis.call('HSET', KEYS[1], 'finished_at', now, 'error', ARGV[5])
+  redis.call('ZREM', KEYS[2], ARGV[2]); state('failed'); return 2
+end
 redis.call('HSET', KEYS[1], 'published_at', now)
 state('queued')
 return 1
 """
 )
 
-# A lapsed lease: queue the job again, or give up after too many. ARGV: most lapses, job id. Returns 1 requeued, 2 given up.
+# Queue a job again that failed or was cancelled, with a new budget of deaths. ARGV: job id. Returns 0 if it is neither.
+RESUME = (
+    _NOW
+    + """
+local s = get('state')
+if s ~= 'failed' and s ~= 'cancelled' then return 0 end
+redis.call('HDEL', KEYS[1], 'finished_at', 'error', 'result', 'cancel_requested', 'lease_until', 'owner')
+redis.call('HSET', KEYS[1], 'lapses', 0, 'published_at', now)
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+state('queued')
+return 1
+"""
+)
+
+# Of a running job: its fencing number and the milliseconds that its lease still has; 0 of another.
+LEFT = (
+    _NOW
+    + """
+if get('state') ~= 'running' then return {0, 0} end
+return {tonumber(get('fence')), math.floor((tonumber(get('lease_until') or 0) - now) * 1000)}
+"""
+)
+
+# A lapsed lease: queue the job again, or give up after too many. ARGV: most lapses, job id, fencing number of the lease.
+# Returns 1 requeued, 2 given up.
 REAP = (
     _NOW
     + """
-if get('state') ~= 'running' or tonumber(get('lease_until') or 0) >= now then return 0 end
+if get('state') ~= 'running' or get('fence') ~= ARGV[3] or tonumber(get('lease_until') or 0) >= now then return 0 end
 local lapses = redis.call('HINCRBY', KEYS[1], 'lapses', 1)
 redis.call('HDEL', KEYS[1], 'lease_until', 'owner')
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
@@ -124,24 +161,37 @@ return 2
 """
 )
 
-# ARGV: fence, event type, data, then field/value pairs to set. Returns 0 when the lease is lost.
+# ARGV: fence, token, event type, data, then field/value pairs to set. Returns 0 when the lease is lost.
 RECORD = (
     _NOW
     + """
-if get('fence') ~= ARGV[1] or get('state') ~= 'running' then return 0 end
-for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-event(ARGV[2], ARGV[3])
+local said = verdict()
+if said then return said end
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+event(ARGV[3], ARGV[4])
 return 1
 """
 )
 
-# KEYS[4] the artefact hash. ARGV: fence, name, artefact JSON
+# KEYS[4] the artefact hash. ARGV: fence, token, name, artefact JSON
 COMMIT = (
     _NOW
     + """
-if get('fence') ~= ARGV[1] or get('state') ~= 'running' then return 0 end
-redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])
-event('artifact', ARGV[3])
+local said = verdict()
+if said then return said end
+redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+event('artifact', ARGV[4])
+return 1
+"""
+)
+
+# KEYS from 4 on: hashes of counters. ARGV: fence, token, then a field and an amount for each of them.
+COUNT = (
+    _NOW
+    + """
+local said = verdict()
+if said then return said end
+for i = 4, #KEYS do redis.call('HINCRBYFLOAT', KEYS[i], ARGV[2 * i - 5], ARGV[2 * i - 4]) end
 return 1
 """
 )
@@ -155,3 +205,17 @@ redis.call('HSET', KEYS[1], 'published_at', now)
 return 1
 """
 )
+
+# A job that ended before a time: forget all but that its files have to go. KEYS[4] its artefacts, KEYS[5] the set of all
+# jobs, KEYS[6] the set of jobs whose files have to go, KEYS[7] its idempotency key. ARGV: job id, time. Returns 1 if done.
+FORGET = """
+local function get(f) return redis.call('HGET', KEYS[1], f) end
+local s = get('state')
+if s ~= 'succeeded' and s ~= 'failed' and s ~= 'cancelled' then return 0 end
+if tonumber(get('finished_at') or get('created_at')) >= tonumber(ARGV[2]) then return 0 end
+redis.call('SADD', KEYS[6], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[1])
+if redis.call('HGET', KEYS[7], 'id') == ARGV[1] then redis.call('DEL', KEYS[7]) end
+redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
+return 1
+"""

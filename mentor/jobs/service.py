@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -12,9 +13,10 @@ from fastapi import APIRouter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mentor.errors import InfrastructureError
+from mentor.errors import InfrastructureError, NotFoundError
 from mentor.jobs.api import jobs_router
 from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.capacity import Capacity
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.counters import CounterCollector
 from mentor.jobs.files_api import files_router
@@ -34,7 +36,7 @@ def build_manager(handlers: Sequence[JobHandler], settings: JobSettings | None =
     settings = settings or JobSettings()
     store = JobStore(settings.redis_url, prefix=settings.prefix, lease_s=settings.lease_s)
     kinds = {handler.kind: handler for handler in handlers}
-    return JobManager(store, Publisher(settings), ArtifactStore(settings.store), kinds)
+    return JobManager(store, Publisher(settings), ArtifactStore(settings.store), kinds, Capacity(store, settings))
 
 
 def build_job_service(
@@ -55,7 +57,7 @@ def build_job_service(
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         reaper = Reaper(job_settings, manager.store, manager.publisher, manager.files)
-        reaper.start()
+        reaper.start(service.vitals)
         yield
         reaper.stop()
 
@@ -149,8 +151,11 @@ class JobCollector(Collector):
         return family
 
     def _unfinished(self) -> list[Job]:
+        found: list[Job] = []
         try:
-            jobs = [self._manager.store.get(job_id) for job_id in self._manager.store.unfinished()]
+            for job_id in self._manager.store.unfinished():
+                with contextlib.suppress(NotFoundError):  # it has ended, and been forgotten, between the two reads
+                    found.append(self._manager.store.get(job_id))
         except InfrastructureError:
             return []
-        return [job for job in jobs if job.kind in self._manager.handlers]
+        return [job for job in found if job.kind in self._manager.handlers]

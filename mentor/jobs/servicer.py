@@ -44,6 +44,9 @@ class JobsServicer(JobsServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Any) -> pb.CancelJobResponse:
         return pb.CancelJobResponse(job=to_message(await asyncio.to_thread(self._manager.cancel, request.id)))
 
+    async def ResumeJob(self, request: pb.ResumeJobRequest, context: Any) -> pb.ResumeJobResponse:
+        return pb.ResumeJobResponse(job=to_message(await asyncio.to_thread(self._manager.resume, request.id)))
+
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[pb.WatchJobResponse]:
         await asyncio.to_thread(self._manager.get, request.id)
         async for event in watch(self._manager, request.id, request.after):

@@ -22,6 +22,9 @@ class JobSettings(BaseSettings):
     store: str = Field(default=".mentor/store", description="directory or fsspec URL for job files")
     prefix: str = "mentor"
     lease_s: float = Field(default=30.0, gt=1)
+    outage_s: float = Field(
+        default=3600.0, ge=0, description="seconds for which a running job goes on while Redis cannot be reached"
+    )
     stop_grace_s: float = Field(default=110.0, gt=0, description="seconds a job has to save itself on SIGTERM")
     republish_s: float = Field(default=15.0, gt=0, description="a queued job this old is published again")
     reap_interval_s: float = Field(default=5.0, gt=0)

@@ -6,10 +6,13 @@ need no shared disk: the command line uploads what a spec names on the client's 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +20,12 @@ from pydantic import Field
 
 from mentor.errors import NotFoundError, UserError
 from mentor.jobs.artifacts import ArtifactStore, measure
+from mentor.jobs.places import STAGING, discard, publish, staging
 from mentor.trajectory import Frozen
 
 SCHEME: Final = "file:"
+_RECEIVING: Final = ".upload-"
+_LOOKS = 4
 _NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._ -]{0,199}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -45,7 +51,7 @@ class Uploads:
 
     def scratch(self) -> Path:
         """A new folder on the store's own disk, for an upload that is coming in; the caller removes it."""
-        return Path(tempfile.mkdtemp(prefix=".upload-", dir=self._files.local))
+        return Path(tempfile.mkdtemp(prefix=_RECEIVING, dir=self._files.local))
 
     def add(self, source: Path, name: str, *, folder: bool = False) -> Upload:
         """Store a received file, or with ``folder`` the folder that it is a tar archive of.
@@ -59,9 +65,9 @@ class Uploads:
         if folder:
             source = _unpacked(source)
         size, digest = measure(source)
-        relative = _relative(digest, name)
-        if not self._files.has(relative):
-            self._files.copy_in(source, relative)
+        # What is used now is not forgotten; what was forgotten at this very moment is stored again.
+        while not self.known(digest, name):
+            self._files.copy_in(source, _relative(digest, name))
         return Upload(name=name, sha256=digest, bytes=size)
 
     def path(self, reference: str, field: str) -> Path:
@@ -74,25 +80,67 @@ class Uploads:
         if not _DIGEST.fullmatch(digest) or not _NAME.fullmatch(name):
             raise UserError(f"{field}: {reference!r} is no file reference", field=field, allowed="file:SHA256/NAME")
         try:
-            path = self._files.local_path(_relative(digest, name))
+            path = self._found(_relative(digest, name))
         except NotFoundError:
             message = f"{field}: {name} is not in the store (uploaded again, it is)"
             raise UserError(message, field=field, allowed="a file that was uploaded") from None
-        path.parent.touch()  # retention counts from the last use
+        _used(path.parent)
         return path
 
+    def _found(self, relative: str) -> Path:
+        for _ in range(_LOOKS):  # ``forget`` may be looking at it
+            with contextlib.suppress(NotFoundError):
+                return self._files.local_path(relative)
+            time.sleep(0.05)
+        return self._files.local_path(relative)
+
     def known(self, digest: str, name: str) -> bool:
-        """Whether it is here already."""
+        """Whether it is here already; if so, its retention begins anew."""
         wellformed = _DIGEST.fullmatch(digest) and _NAME.fullmatch(name)
-        return bool(wellformed) and self._files.has(_relative(digest, name))
+        if not wellformed or not self._files.has(_relative(digest, name)):
+            return False
+        _used(self._files.local / "files" / digest)
+        return self._files.has(_relative(digest, name))
 
     def forget(self, before: float) -> list[str]:
-        """Remove what nobody has used since ``before`` (Unix time); returns the digests."""
-        root = self._files.local / "files"
-        old = [entry for entry in root.glob("*") if entry.stat().st_mtime < before]
-        for entry in old:
-            self._files.discard(f"files/{entry.name}")
-        return [entry.name for entry in old]
+        """Remove what nobody has used since ``before`` (Unix time), and what broke off then; returns the digests.
+
+        Of a remote root only the copies here are removed: its own rules on ages do the rest.
+        """
+        root = self._files.local
+        for left in (*root.glob(f"{STAGING}*"), *root.glob(f"{_RECEIVING}*")):
+            if _older(left, before):
+                discard(left)
+        return [entry.name for entry in (root / "files").glob("*") if self._forget(entry, before)]
+
+    def _forget(self, entry: Path, before: float) -> bool:
+        """Out of reach first, then looked at again: who used it in between gets it back."""
+        if not _older(entry, before):
+            return False
+        with staging(self._files.local) as folder:
+            taken = folder / entry.name
+            try:
+                entry.rename(taken)
+            except FileNotFoundError:  # another one forgets it
+                return False
+            if _older(taken, before):
+                return True
+            for file in taken.iterdir():
+                publish(file, entry / file.name)
+        return False
+
+
+def _used(folder: Path) -> None:
+    """Retention counts from the last use."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(folder)
+
+
+def _older(path: Path, before: float) -> bool:
+    try:
+        return path.stat().st_mtime < before
+    except FileNotFoundError:
+        return False
 
 
 def _relative(digest: str, name: str) -> str:

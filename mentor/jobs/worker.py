@@ -7,23 +7,27 @@ supervised process of its own; the thread that Celery gives a task only watches 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 
 import structlog
 from celery.signals import worker_shutting_down
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from mentor.errors import MentorError
-from mentor.jobs.celery_app import TASK, celery_app, queue_name
+from mentor.errors import InfrastructureError, MentorError
+from mentor.jobs.capacity import Capacity
+from mentor.jobs.celery_app import TASK, broker_key, celery_app, queue_name
 from mentor.jobs.handler import load_handler
 from mentor.jobs.reaper import Reaper
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.supervisor import Supervisor
+from mentor.jobs.worker_health import ConsumerWatch, serve_health
 from mentor.rpc.context import TRACE_HEADER
 from mentor.rpc.tracing import configure_tracing, server_span
 from mentor.serving.logs import configure_logs
 from mentor.serving.metrics import new_registry
+from mentor.serving.vitals import Rounds, Vitals
 
 log = structlog.get_logger("mentor.jobs")
 
@@ -51,26 +55,57 @@ class WorkerMetrics:
             self.attempts.labels(kind, "succeeded")
 
 
-def build_worker(settings: JobSettings, handler_paths: Sequence[str], registry: CollectorRegistry) -> tuple:  # type: ignore[type-arg]
-    """The Celery app with its task, the supervisor behind it, and the queues it listens to."""
-    handlers = {load_handler(path).kind: path for path in handler_paths}
-    supervisor = Supervisor(settings, handlers)
-    metrics = WorkerMetrics(registry, list(handlers))
-    app = celery_app(settings)
+class Worker:
+    """One worker process: what it runs, what it exports, and who watches over it.
 
-    def run_job(job_id: str) -> None:
-        job = supervisor.store.get(job_id)
-        kind = job.kind
+    Args:
+        handler_paths: import paths of the handlers of the kinds that it runs.
+        slots: jobs at once.
+    """
+
+    def __init__(self, settings: JobSettings, handler_paths: Sequence[str], slots: int) -> None:
+        self.registry = new_registry()
+        self.vitals = Vitals(self.registry)
+        handlers = {load_handler(path).kind: path for path in handler_paths}
+        self.supervisor = Supervisor(settings, handlers, self.vitals)
+        self.metrics = WorkerMetrics(self.registry, list(handlers))
+        self.queues = [queue_name(kind, settings.prefix) for kind in handlers]
+        keys = [broker_key(kind, settings.prefix) for kind in handlers]
+        self.consumer = ConsumerWatch(self.supervisor.store.redis, keys, slots)
+        self.vitals.watch("consumer", self.consumer.ails)
+        self.reaper = Reaper(settings, self.supervisor.store, self.supervisor.publisher, self.supervisor.files)
+        self.capacity = Capacity(self.supervisor.store, settings)
+        self._round = Rounds("worker", self._look, every_s=min(5.0, settings.reap_interval_s))
+        self.app = celery_app(settings)
+        self.app.task(self.run_job, name=TASK)
+
+    def run_job(self, job_id: str) -> None:
+        """Work on a message."""
+        job = self.supervisor.store.get(job_id)
         with (
-            server_span(f"attempt {kind}", {TRACE_HEADER: job.traceparent or ""}),
-            metrics.running.labels(kind).track_inprogress(),
-            metrics.seconds.labels(kind).time(),
+            self.consumer.taken(),
+            server_span(f"attempt {job.kind}", {TRACE_HEADER: job.traceparent or ""}),
+            self.metrics.running.labels(job.kind).track_inprogress(),
+            self.metrics.seconds.labels(job.kind).time(),
         ):
-            outcome = supervisor.run(job_id)
-        metrics.attempts.labels(kind, outcome).inc()
+            outcome = self.supervisor.run(job_id)
+        self.metrics.attempts.labels(job.kind, outcome).inc()
 
-    app.task(run_job, name=TASK)
-    return app, supervisor, [queue_name(kind, settings.prefix) for kind in handlers]
+    def _look(self) -> None:
+        self.consumer.look()
+        with contextlib.suppress(InfrastructureError):  # said again in a moment
+            self.capacity.say(self.supervisor.owner, self.supervisor.handlers)
+
+    def start(self) -> None:
+        """Start what works beside the consumer."""
+        self._round.watched_by(self.vitals)
+        self._round.start()
+        self.reaper.start(self.vitals)
+
+    def stop(self) -> None:
+        """End it."""
+        self.reaper.stop()
+        self._round.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,27 +113,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True, help="of the worker, for logs and Celery")
     parser.add_argument("--handler", action="append", required=True, metavar="MODULE:CLASS")
     parser.add_argument("--concurrency", type=int, default=1, help="jobs at once")
-    parser.add_argument("--metrics-host", default="127.0.0.1", help="address on which metrics are served")
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="address on which metrics and health are served")
     parser.add_argument("--metrics-port", type=int, default=None, help="without it none are served")
     options = parser.parse_args(arguments)
     configure_logs(f"{options.name}-worker")
     configure_tracing(f"{options.name}-worker")
     try:
-        registry = new_registry()
-        app, supervisor, queues = build_worker(JobSettings(), options.handler, registry)
-        supervisor.store.ping()
+        worker = Worker(JobSettings(), options.handler, options.concurrency)
+        worker.supervisor.store.ping()
         if options.metrics_port is not None:
-            start_http_server(options.metrics_port, addr=options.metrics_host, registry=registry)
+            port = serve_health(worker.registry, worker.vitals, options.metrics_host, options.metrics_port)
+            log.info("listening", http=f"http://{options.metrics_host}:{port}")
     except (MentorError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    reaper = Reaper(supervisor.settings, supervisor.store, supervisor.publisher, supervisor.files)
-    reaper.start()
-    _drain_on_shutdown(supervisor)
-    flags = ["--pool=threads", f"--concurrency={options.concurrency}", f"--queues={','.join(queues)}"]
+    worker.start()
+    _drain_on_shutdown(worker.supervisor)
+    flags = ["--pool=threads", f"--concurrency={options.concurrency}", f"--queues={','.join(worker.queues)}"]
     flags += [f"--hostname={options.name}@%h", "--loglevel=warning", "--without-gossip", "--without-mingle"]
-    app.worker_main(["worker", *flags])
-    reaper.stop()
+    worker.app.worker_main(["worker", *flags])
+    worker.stop()
     return 0
 
 

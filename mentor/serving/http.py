@@ -59,9 +59,11 @@ def _add_errors(app: FastAPI) -> None:
 
 def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/health", tags=["operations"])
-    async def health() -> dict[str, Any]:
-        """The process is alive; says nothing of whether it can take work."""
-        return {"status": "ok", "service": service.name, "version": __version__} | service.health()
+    async def health() -> JSONResponse:
+        """200 if the process lives and all its threads do (else 503); says nothing of whether it can take work."""
+        ill = service.vitals.ill()
+        body = {"status": "ill" if ill else "ok", "service": service.name, "version": __version__} | service.health()
+        return JSONResponse({**body, "threads": ill} if ill else body, status_code=503 if ill else 200)
 
     @app.get("/ready", tags=["operations"])
     async def ready() -> JSONResponse:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics, new_registry
 from mentor.serving.settings import ServiceSettings
+from mentor.serving.vitals import Vitals
 
 Check = Callable[[], str | None]
 """None if all is well, else the reason why the service is not ready, one line."""
@@ -57,7 +58,8 @@ async def no_lifespan() -> AsyncIterator[None]:
 class Service:
     """A service before it listens.
 
-    ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``.
+    ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``,
+    ``vitals`` watches the threads that it cannot do without.
     ``admin_routers`` are for operators: they listen on the admin port where there is one. ``loop_factory`` makes the
     event loop it runs in; None: asyncio's own.
     """
@@ -76,6 +78,7 @@ class Service:
     def __post_init__(self) -> None:
         self.metrics = RequestMetrics(self.registry)
         self.door = Door.of(self.settings)
-        self.readiness = Readiness(self.checks)
+        self.vitals = Vitals(self.registry)
+        self.readiness = Readiness({**self.checks, "threads": self.vitals.check})
         ready = Gauge("mentor_ready", "1 if the service takes work.", registry=self.registry)
         ready.set_function(lambda: float(not self.readiness.reasons()))

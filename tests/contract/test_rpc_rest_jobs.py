@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -24,7 +25,7 @@ REST_ONLY = frozenset(
     {"fence", "lapses", "owner", "metrics", "cancel_requested", "request_id", "traceparent", "schema_version"}
 )
 VOLATILE = frozenset({"id", "created_at", "started_at", "finished_at", "time"})
-IDS = {"done": "toy-done", "queued": "toy-queued"}
+IDS = {"done": "toy-done", "queued": "toy-queued", "failed": "toy-failed", "failed too": "toy-failed-too"}
 
 
 def plain_job(job: Any) -> Plain:
@@ -51,15 +52,29 @@ def plain_message(message: Any) -> Plain:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def twin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Twin]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        async with _twin(tmp_path_factory) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _twin(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Twin]:
     folder = tmp_path_factory.mktemp("twin")
     redis = start_redis(folder / "redis")
     jobs = JobSettings(redis_url=redis_url(folder / "redis"), store=str(folder / "store"), republish_s=3600)
     manager = build_manager([ToyJob()], jobs)
+    manager.capacity.say("a worker without GPUs", ["toy"])
     IDS["done"] = manager.submit("toy", {"steps": 1}, "done")[0].id
     claim = manager.store.claim(IDS["done"], "test")
     assert claim is not None
     manager.store.record(IDS["done"], claim.fence, "progress", {"fraction": 0.5, "message": "half"}, progress=0.5)
     manager.store.finish(IDS["done"], claim.fence, JobState.SUCCEEDED, result={"count": 1})
+    for name in ("failed", "failed too"):
+        IDS[name] = manager.submit("toy", {"steps": 4})[0].id
+        claim = manager.store.claim(IDS[name], "test")
+        assert claim is not None
+        manager.store.finish(IDS[name], claim.fence, JobState.FAILED, error="the sandbox is gone")
     IDS["queued"] = manager.submit("toy", {"steps": 2}, "queued")[0].id
     service = build_job_service("toy", ServiceSettings(access_log=False), [ToyJob()], job_settings=jobs)
     async with running(service) as server, grpc.aio.insecure_channel(str(server.grpc_target)) as channel:
@@ -75,11 +90,13 @@ def submit(name: str, expected: Any, spec: Any, kind: str = "toy", key: str = ""
     return Case(name, "SubmitJob", request, "/v1/jobs", body, expected=expected)
 
 
-def on_job(name: str, rpc: str, which: str, expected: Any) -> Case:
+def on_job(name: str, rpc: str, which: str, expected: Any, twin: str = "") -> Case:
+    """``twin``: another job in the same state, where the call changes it."""
     job_id = IDS.get(which, which)
-    message = {"GetJob": pb.GetJobRequest, "CancelJob": pb.CancelJobRequest}[rpc](id=job_id)
-    path = f"/v1/jobs/{job_id}" + ("/cancel" if rpc == "CancelJob" else "")
-    return Case(name, rpc, message, path, method="POST" if rpc == "CancelJob" else "GET", expected=expected)
+    messages = {"GetJob": pb.GetJobRequest, "CancelJob": pb.CancelJobRequest, "ResumeJob": pb.ResumeJobRequest}
+    action = {"GetJob": "", "CancelJob": "/cancel", "ResumeJob": "/resume"}[rpc]
+    path = f"/v1/jobs/{IDS.get(twin, twin) if twin else job_id}{action}"
+    return Case(name, rpc, messages[rpc](id=job_id), path, method="POST" if action else "GET", expected=expected)
 
 
 def listed(name: str, expected: Any, query: str = "", **fields: Any) -> Case:
@@ -115,12 +132,23 @@ def cases() -> list[Case]:
         submit("a bad value", Failure("invalid_argument", "steps"), {"steps": 0}),
         submit("an unknown field", Failure("invalid_argument", "stepz"), {"stepz": 1}),
         submit("what the handler refuses", Failure("invalid_argument", "refuse"), {"refuse": True}),
+        submit("more GPUs than any worker has", Failure("invalid_argument", "gpus"), {"gpus": 1}),
         submit("an unknown kind", Failure("invalid_argument", "kind"), {}, kind="teach"),
         submit("an unknown artefact", Failure("invalid_argument", "artefact"), {"trail": "artifact:toy-x/model"}),
         on_job("a finished job", "GetJob", "done", {"state": "succeeded", "result": {"count": 1}, "attempt": 1}),
         on_job("an unknown job", "GetJob", "toy-unknown", Failure("not_found", "toy-unknown")),
         on_job("cancelling a finished job", "CancelJob", "done", Failure("conflict", "succeeded")),
         on_job("cancelling an unknown job", "CancelJob", "toy-unknown", Failure("not_found")),
+        on_job("resuming a succeeded job", "ResumeJob", "done", Failure("conflict", "succeeded")),
+        on_job("resuming a queued job", "ResumeJob", "queued", Failure("conflict", "queued")),
+        on_job("resuming an unknown job", "ResumeJob", "toy-unknown", Failure("not_found")),
+        on_job(
+            "resuming a failed job",
+            "ResumeJob",
+            "failed",
+            {"state": "queued", "error": None, "attempt": 1},
+            twin="failed too",
+        ),
         listed("finished jobs", only_finished, "?state=succeeded", state=pb.JOB_STATE_SUCCEEDED),
         listed("an unknown kind in a filter", Failure("invalid_argument", "kind"), "?kind=teach", kind="teach"),
         listed("too many", Failure("invalid_argument", "limit"), "?limit=100000", limit=100000),

@@ -2,102 +2,36 @@
 
 from __future__ import annotations
 
-import os
+import re
 import signal
-import subprocess
-import sys
-import tarfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from mentor.errors import ConflictError, NotFoundError, UserError
-from mentor.jobs.counters import CounterCollector, Counters
-from mentor.jobs.embedded_redis import redis_url, start_redis
-from mentor.jobs.gpus import GpuLeases
-from mentor.jobs.manager import JobManager
-from mentor.jobs.model import SCHEMA_VERSION, Job, JobState
+from mentor.jobs.counters import CounterCollector, counter
+from mentor.jobs.model import SCHEMA_VERSION, JobState
 from mentor.jobs.processes import ATTEMPT_VARIABLE, marked
-from mentor.jobs.reaper import Reaper
-from mentor.jobs.references import resolve
-from mentor.jobs.service import build_manager
-from mentor.jobs.settings import JobSettings
-from mentor.jobs.store import JobStore, LeaseLostError
+from mentor.jobs.store import LeaseLostError
 from mentor.jobs.supervisor import Supervisor
-from mentor.jobs.uploads import Uploads
 from mentor.rpc.context import new_traceparent, trace_id_of, traceparent
-from tests.support.toy_job import ToyEvaluator, ToyJob, ToyTeacher, ToyTrainer, steps_in
+from mentor.serving.vitals import Vitals
+from tests.support.job_stack import JobStack, job_stack
+from tests.support.toy_job import steps_in
 from tests.support.waiting import eventually
-
-Worker = Callable[[str], subprocess.Popen[bytes]]
-
-
-class Stack:
-    """A Redis, a store folder, and workers on them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.redis_folder = folder / "redis"
-        self.redis = start_redis(self.redis_folder)
-        self.settings = JobSettings(
-            redis_url=redis_url(self.redis_folder), store=str(folder / "store"), lease_s=3, reap_interval_s=0.5,
-            republish_s=2, stop_grace_s=20,
-        )  # fmt: skip
-        self.manager: JobManager = build_manager([ToyJob()], self.settings)
-        self.workers: list[subprocess.Popen[bytes]] = []
-
-    def worker(self, name: str = "toy") -> subprocess.Popen[bytes]:
-        names = {f"MENTOR_JOBS_{k.upper()}": str(v) for k, v in self.settings.model_dump(exclude_none=True).items()}
-        command = [sys.executable, "-m", "mentor.jobs.worker", "--name", name]
-        command += ["--handler", "tests.support.toy_job:ToyJob"]
-        with (self.folder / f"{name}-{len(self.workers)}.log").open("wb") as log:
-            worker = subprocess.Popen(command, env=os.environ | names, stdout=log, stderr=subprocess.STDOUT)
-        self.workers.append(worker)
-        return worker
-
-    def restart_redis(self) -> None:
-        self.redis.terminate()
-        self.redis.wait()
-        self.redis = start_redis(self.redis_folder)
-
-    def submit(self, **spec: object) -> Job:
-        return self.manager.submit("toy", spec)[0]
-
-    def finished(self, job: Job, within: float = 90) -> Job:
-        def done() -> Job | None:
-            now = self.manager.get(job.id)
-            return now if now.state.final else None
-
-        return eventually(done, within, what=f"{job.id} to end")
-
-    def running(self, job: Job, progress: float = 0.0) -> Job:
-        def started() -> Job | None:
-            now = self.manager.get(job.id)
-            assert not now.state.final, now
-            return now if now.state is JobState.RUNNING and now.progress > progress else None
-
-        return eventually(started, what=f"{job.id} to run")
-
-    def close(self) -> None:
-        for worker in self.workers:
-            worker.kill()
-            worker.wait()
-        self.redis.terminate()
-        self.redis.wait()
 
 
 @pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("jobs"))
-    yield made
-    made.close()
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobStack]:
+    with job_stack(tmp_path_factory.mktemp("jobs")) as made:
+        yield made
 
 
-def test_a_job_runs_reports_progress_and_commits_its_result(stack: Stack) -> None:
+def test_a_job_runs_reports_progress_and_commits_its_result(stack: JobStack) -> None:
     stack.worker()
     job = stack.finished(stack.submit(steps=4))
     assert (job.state, job.result, job.attempt) == (JobState.SUCCEEDED, {"count": 4, "attempt": 1}, 1)
@@ -107,10 +41,10 @@ def test_a_job_runs_reports_progress_and_commits_its_result(stack: Stack) -> Non
     assert [e.sequence for e in events] == list(range(1, len(events) + 1))
     artifact = stack.manager.artifact(job.id, "result.txt")
     assert stack.manager.files.open_path(artifact).read_text() == "4\n"
-    assert "counted 4" in stack.manager.log_text(job.id, 10)
+    assert b"counted 4" in b"".join(stack.manager.log_tail(job.id, 10))
 
 
-def test_the_same_key_gives_the_same_job_and_another_spec_is_refused(stack: Stack) -> None:
+def test_the_same_key_gives_the_same_job_and_another_spec_is_refused(stack: JobStack) -> None:
     first, created = stack.manager.submit("toy", {"steps": 2}, "k1")
     again, created_again = stack.manager.submit("toy", {"steps": 2}, "k1")
     assert (created, created_again, again.id) == (True, False, first.id)
@@ -121,14 +55,14 @@ def test_the_same_key_gives_the_same_job_and_another_spec_is_refused(stack: Stac
 @pytest.mark.parametrize(
     ("spec", "field"), [({"steps": 0}, "steps"), ({"stepz": 1}, "stepz"), ({"refuse": True}, "refuse")]
 )
-def test_a_bad_spec_is_refused_before_anything_is_stored(stack: Stack, spec: dict[str, object], field: str) -> None:
+def test_a_bad_spec_is_refused_before_anything_is_stored(stack: JobStack, spec: dict[str, object], field: str) -> None:
     with pytest.raises(UserError) as caught:
         stack.manager.submit("toy", spec)
     assert caught.value.field == field
     assert stack.manager.newest(None, None, 10) == []
 
 
-def test_unknown_jobs_kinds_and_filters_are_refused(stack: Stack) -> None:
+def test_unknown_jobs_kinds_and_filters_are_refused(stack: JobStack) -> None:
     with pytest.raises(NotFoundError):
         stack.manager.get("toy-unknown")
     with pytest.raises(UserError, match="kind"):
@@ -138,13 +72,13 @@ def test_unknown_jobs_kinds_and_filters_are_refused(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("fail", "error"), [("user", "model: the path is wrong"), ("bug", "RuntimeError: a bug")])
-def test_a_failing_job_says_why_in_one_line(stack: Stack, fail: str, error: str) -> None:
+def test_a_failing_job_says_why_in_one_line(stack: JobStack, fail: str, error: str) -> None:
     stack.worker()
     job = stack.finished(stack.submit(fail=fail))
     assert (job.state, job.error, job.attempt) == (JobState.FAILED, error, 1)
 
 
-def test_a_message_delivered_twice_runs_once(stack: Stack, tmp_path: Path) -> None:
+def test_a_message_delivered_twice_runs_once(stack: JobStack, tmp_path: Path) -> None:
     job = stack.submit(steps=5, trail=str(tmp_path / "trail"))
     for _ in range(3):
         stack.manager.publisher.publish(job.id, "toy")
@@ -154,14 +88,14 @@ def test_a_message_delivered_twice_runs_once(stack: Stack, tmp_path: Path) -> No
     assert steps_in(tmp_path / "trail") == [1, 2, 3, 4, 5]
 
 
-def test_a_job_whose_message_is_lost_is_published_again(stack: Stack) -> None:
+def test_a_job_whose_message_is_lost_is_published_again(stack: JobStack) -> None:
     job = stack.submit(steps=1)
     stack.manager.store.redis.delete("mentor:broker:mentor.jobs.toy")
     stack.worker()
     assert stack.finished(job).state is JobState.SUCCEEDED
 
 
-def test_kill_9_of_a_worker_leaves_nothing_alive_and_another_worker_goes_on(stack: Stack, tmp_path: Path) -> None:
+def test_kill_9_of_a_worker_leaves_nothing_alive_and_another_worker_goes_on(stack: JobStack, tmp_path: Path) -> None:
     trail = tmp_path / "trail"
     first = stack.worker("first")
     job = stack.submit(steps=60, seconds=0.1, trail=str(trail), daemons=True)
@@ -179,7 +113,7 @@ def test_kill_9_of_a_worker_leaves_nothing_alive_and_another_worker_goes_on(stac
     assert sorted(set(steps_in(trail))) == list(range(1, 61))
 
 
-def test_what_outlives_its_guardian_is_dead_before_the_next_attempt(stack: Stack) -> None:
+def test_what_outlives_its_guardian_is_dead_before_the_next_attempt(stack: JobStack) -> None:
     worker = stack.worker("first")
     job = stack.submit(steps=60, seconds=0.1, daemons=True)
     stack.running(job, progress=0.02)
@@ -194,7 +128,7 @@ def test_what_outlives_its_guardian_is_dead_before_the_next_attempt(stack: Stack
     assert [p for p in orphans if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_cancelling_stops_a_running_job_and_all_it_started(stack: Stack) -> None:
+def test_cancelling_stops_a_running_job_and_all_it_started(stack: JobStack) -> None:
     stack.worker()
     job = stack.submit(steps=1000, seconds=0.1, daemons=True)
     stack.running(job)
@@ -207,7 +141,7 @@ def test_cancelling_stops_a_running_job_and_all_it_started(stack: Stack) -> None
     assert caught.value.field == "steps"
 
 
-def test_cancelling_a_queued_job_ends_it_at_once_and_a_finished_one_is_refused(stack: Stack) -> None:
+def test_cancelling_a_queued_job_ends_it_at_once_and_a_finished_one_is_refused(stack: JobStack) -> None:
     job = stack.submit(steps=1)
     assert stack.manager.cancel(job.id).state is JobState.CANCELLED
     stack.worker()
@@ -217,7 +151,7 @@ def test_cancelling_a_queued_job_ends_it_at_once_and_a_finished_one_is_refused(s
     assert stack.manager.get(job.id).attempt == 0
 
 
-def test_sigterm_of_a_worker_gives_the_job_back_and_it_goes_on_where_it_stood(stack: Stack, tmp_path: Path) -> None:
+def test_sigterm_of_a_worker_gives_the_job_back_and_it_goes_on_where_it_stood(stack: JobStack, tmp_path: Path) -> None:
     trail = tmp_path / "trail"
     first = stack.worker("first")
     job = stack.submit(steps=40, seconds=0.1, trail=str(trail))
@@ -231,26 +165,29 @@ def test_sigterm_of_a_worker_gives_the_job_back_and_it_goes_on_where_it_stood(st
     assert steps_in(trail) == list(range(1, 41))
 
 
-def test_a_restart_of_redis_loses_no_job(stack: Stack, tmp_path: Path) -> None:
+def test_a_restart_of_redis_loses_no_job(stack: JobStack, tmp_path: Path) -> None:
     queued = stack.submit(steps=2, trail=str(tmp_path / "queued"))
-    stack.restart_redis()
+    stack.stop_redis()
+    stack.start_redis()
     stack.worker()
     running = stack.submit(steps=40, seconds=0.1, trail=str(tmp_path / "running"))
     stack.finished(queued)
     stack.running(running, progress=0.1)
-    stack.restart_redis()
+    stack.stop_redis()
+    stack.start_redis()
     assert stack.finished(running).state is JobState.SUCCEEDED
     assert sorted(set(steps_in(tmp_path / "running"))) == list(range(1, 41))
 
 
-def test_an_attempt_that_lost_its_lease_can_commit_nothing(stack: Stack, tmp_path: Path) -> None:
+def test_an_attempt_that_lost_its_lease_can_commit_nothing(stack: JobStack, tmp_path: Path) -> None:
     job = stack.submit(steps=1)
     claim = stack.manager.store.claim(job.id, "me")
     assert claim is not None
     assert stack.manager.store.claim(job.id, "you") is None
     stack.manager.store.redis.hset(f"mentor:job:{job.id}", "lease_until", "1")
+    assert stack.manager.store.reap(job.id, claim.fence)
     second = stack.manager.store.claim(job.id, "you")
-    assert second is not None and second.fence == claim.fence + 1
+    assert second is not None and second.fence > claim.fence
     file = tmp_path / "late.txt"
     file.write_text("late")
     with pytest.raises(LeaseLostError):
@@ -259,43 +196,47 @@ def test_an_attempt_that_lost_its_lease_can_commit_nothing(stack: Stack, tmp_pat
     assert not stack.manager.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={})
 
 
-def test_a_job_that_keeps_killing_its_workers_fails_in_the_end(stack: Stack) -> None:
+def test_a_job_that_keeps_killing_its_workers_fails_in_the_end(stack: JobStack) -> None:
     job = stack.submit(steps=1)
-    reaper = Reaper(stack.settings, stack.manager.store, stack.manager.publisher, stack.manager.files)
     for _ in range(stack.settings.max_lapses):
-        assert stack.manager.store.claim(job.id, "doomed") is not None
+        claim = stack.manager.store.claim(job.id, "doomed")
+        assert claim is not None
         stack.manager.store.redis.hset(f"mentor:job:{job.id}", "lease_until", "1")
-        reaper.once()
+        stack.manager.store.reap(job.id, claim.fence, stack.settings.max_lapses)
     ended = stack.manager.get(job.id)
     assert (ended.state, ended.error) == (JobState.FAILED, "its worker died 5 times")
+    assert stack.manager.resume(job.id).lapses == 0
+    claim = stack.manager.store.claim(job.id, "doomed")
+    assert claim is not None
+    assert stack.manager.store.release(job.id, claim.fence, died="out of memory", most=2)
+    claim = stack.manager.store.claim(job.id, "doomed")
+    assert claim is not None
+    assert not stack.manager.store.release(job.id, claim.fence, died="out of memory", most=2)
+    assert stack.manager.get(job.id).error == "gave up after 2 deaths: out of memory"
 
 
-def test_old_jobs_are_forgotten_with_their_files(stack: Stack) -> None:
+def test_a_failed_job_goes_on_from_its_checkpoint_when_it_is_resumed(stack: JobStack, tmp_path: Path) -> None:
     stack.worker()
-    job = stack.finished(stack.submit(steps=1))
-    stack.manager.store.redis.hset(f"mentor:job:{job.id}", "finished_at", "1000")
-    reaper = Reaper(stack.settings, stack.manager.store, stack.manager.publisher, stack.manager.files)
-    assert reaper.forget_old() == [job.id]
-    assert not (stack.folder / "store" / "jobs" / job.id).exists()
-    with pytest.raises(NotFoundError):
-        stack.manager.get(job.id)
+    job = stack.finished(stack.submit(steps=6, fail_at=4, trail=str(tmp_path / "trail")))
+    assert (job.state, job.error) == (JobState.FAILED, "the sandbox is gone")
+    queued = stack.manager.resume(job.id)
+    assert (queued.state, queued.error, queued.finished_at) == (JobState.QUEUED, None, None)
+    ended = stack.finished(job)
+    assert (ended.id, ended.state, ended.attempt) == (job.id, JobState.SUCCEEDED, 2)
+    assert steps_in(tmp_path / "trail") == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(ConflictError, match="succeeded"):
+        stack.manager.resume(job.id)
 
 
-def test_gpus_are_shared_by_lease_and_free_again_when_their_job_no_longer_runs(stack: Stack) -> None:
-    store: JobStore = stack.manager.store
-    gpus = GpuLeases(store, 2)
-    one, two = stack.submit(steps=1), stack.submit(steps=2)
-    assert store.claim(one.id, "a") and store.claim(two.id, "b")
-    assert gpus.acquire(one.id, 1) == [0]
-    assert gpus.acquire(two.id, 2) is None
-    assert gpus.acquire(one.id, 1) == [0]
-    store.finish(one.id, 1, JobState.FAILED, error="killed without giving anything back")
-    assert gpus.acquire(two.id, 2) == [0, 1]
-    with pytest.raises(UserError, match="3 GPUs"):
-        gpus.acquire(two.id, 3)
+def test_a_cancelled_job_can_be_resumed_and_cancelled_again(stack: JobStack) -> None:
+    job = stack.submit(steps=1)
+    stack.manager.cancel(job.id)
+    assert stack.manager.resume(job.id).state is JobState.QUEUED
+    assert stack.manager.store.unfinished() == [job.id]
+    assert stack.manager.cancel(job.id).state is JobState.CANCELLED
 
 
-def test_the_attempt_mark_reaches_every_process_of_a_job(stack: Stack) -> None:
+def test_the_attempt_mark_reaches_every_process_of_a_job(stack: JobStack) -> None:
     stack.worker()
     job = stack.submit(steps=200, seconds=0.1, daemons=True)
     stack.running(job)
@@ -305,52 +246,31 @@ def test_the_attempt_mark_reaches_every_process_of_a_job(stack: Stack) -> None:
     stack.finished(job)
 
 
-def test_an_uploaded_file_and_folder_are_named_by_content_and_reach_the_job(stack: Stack, tmp_path: Path) -> None:
-    uploads = Uploads(stack.manager.files)
-    scratch = uploads.scratch()
-    body = scratch / "body"
-    body.write_text("3\n")
-    first = uploads.add(body, "steps.txt")
-    assert uploads.add(body, "steps.txt") == first
-    assert uploads.known(first.sha256, "steps.txt")
-    resolved = resolve({"file": first.reference, "list": [first.reference]}, stack.manager.store, stack.manager.files)
-    assert Path(resolved["file"]).read_text() == "3\n"
-    assert resolved["list"] == [resolved["file"]]
-    assert uploads.forget(before=0) == []
-    assert uploads.forget(before=time.time() + 60) == [first.sha256]
-    with pytest.raises(UserError, match="is not in the store"):
-        resolve({"file": first.reference}, stack.manager.store, stack.manager.files)
-
-
-@pytest.mark.parametrize("name", ["", "..", "a/b", "/etc/passwd", "x" * 300])
-def test_an_upload_has_a_plain_name(stack: Stack, tmp_path: Path, name: str) -> None:
-    file = tmp_path / "body"
-    file.write_text("x")
-    with pytest.raises(UserError, match="file name"):
-        Uploads(stack.manager.files).add(file, name)
-
-
-def test_what_jobs_count_outlives_them_and_is_exported_by_any_service(stack: Stack) -> None:
-    Counters(stack.manager.store, "toy").add("mentor_tool_calls", {"tool": "add", "outcome": "ok"}, 3)
-    Counters(stack.manager.store, "other").add("mentor_tool_calls", {"tool": "add", "outcome": "ok"})
+def test_what_jobs_count_outlives_them_and_is_exported_by_any_service(stack: JobStack) -> None:
+    labels = {"tool": "add", "outcome": "ok"}
+    job = stack.submit(steps=1)
+    assert stack.manager.store.claim(job.id, "me")
+    for _ in range(2):  # said twice, because the answer was lost
+        mine, another = counter("toy", "mentor_tool_calls", labels), counter("other", "mentor_tool_calls", labels)
+        stack.manager.store.count(job.id, 1, {mine: 3.0, another: 1.0}, token="once")
     registry = CollectorRegistry()
     registry.register(CounterCollector(stack.manager.store, ["toy"]))
     text = generate_latest(registry).decode()
     assert 'mentor_tool_calls_total{kind="toy",outcome="ok",tool="add"} 3.0' in text
     assert "other" not in text
     with pytest.raises(KeyError):
-        Counters(stack.manager.store, "toy").add("mentor_unheard_of", {})
+        counter("toy", "mentor_unheard_of", {})
 
 
-def test_a_worker_leaves_jobs_of_a_later_schema_to_newer_workers(stack: Stack) -> None:
+def test_a_worker_leaves_jobs_of_a_later_schema_to_newer_workers(stack: JobStack) -> None:
     job = stack.submit(steps=1)
     stack.manager.store.redis.hset(f"mentor:job:{job.id}", "schema_version", SCHEMA_VERSION + 1)
-    supervisor = Supervisor(stack.settings, {"toy": "tests.support.toy_job:ToyJob"})
+    supervisor = Supervisor(stack.settings, {"toy": "tests.support.toy_job:ToyJob"}, Vitals(CollectorRegistry()))
     assert supervisor.run(job.id) == "skipped"
     assert stack.manager.get(job.id).state is JobState.QUEUED
 
 
-def test_a_jobs_calls_carry_the_trace_of_who_submitted_it(stack: Stack) -> None:
+def test_a_jobs_calls_carry_the_trace_of_who_submitted_it(stack: JobStack) -> None:
     trace = new_traceparent()
     token = traceparent.set(trace)
     try:
@@ -364,50 +284,32 @@ def test_a_jobs_calls_carry_the_trace_of_who_submitted_it(stack: Stack) -> None:
     assert (stack.folder / "span.trace").read_text() == trace_id_of(trace)
 
 
-def test_an_archive_that_points_outside_itself_is_refused(stack: Stack, tmp_path: Path) -> None:
-    archive = tmp_path / "body"
-    with tarfile.open(archive, "w") as tar:
-        entry = tarfile.TarInfo("../outside")
-        entry.size = 0
-        tar.addfile(entry)
-    with pytest.raises(UserError, match="tar archive"):
-        Uploads(stack.manager.files).add(archive, "model", folder=True)
-    assert not (tmp_path.parent / "outside").exists()
+def test_an_attempt_that_cannot_be_started_is_tried_again_at_once_and_says_why_in_the_end(stack: JobStack) -> None:
+    job = stack.submit(steps=1)
+    logs = stack.folder / "store" / "jobs" / job.id / "logs"
+    logs.parent.mkdir(parents=True)
+    logs.write_text("a file where a folder is needed")
+    settings = stack.settings.model_copy(update={"max_lapses": 2})
+    supervisor = Supervisor(settings, {"toy": "tests.support.toy_job:ToyJob"}, Vitals(CollectorRegistry()))
+    assert supervisor.run(job.id) == "infrastructure"
+    assert (stack.manager.get(job.id).state, stack.manager.get(job.id).lapses) == (JobState.QUEUED, 1)
+    assert supervisor.run(job.id) == "infrastructure"
+    ended = stack.manager.get(job.id)
+    assert ended.state is JobState.FAILED
+    assert "gave up after 2 deaths: cannot start: " in (ended.error or "")
 
 
-def test_three_services_on_one_gpu_take_turns(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("gpu")
-    redis = start_redis(folder / "redis")
-    settings = JobSettings(
-        redis_url=redis_url(folder / "redis"), store=str(folder / "store"), lease_s=3, reap_interval_s=0.5, republish_s=2,
-        gpus=1,
-    )  # fmt: skip
-    span = folder / "span"
-    names = {f"MENTOR_JOBS_{k.upper()}": str(v) for k, v in settings.model_dump(exclude_none=True).items()}
-    handlers = [ToyTeacher(), ToyTrainer(), ToyEvaluator()]
-    manager = build_manager(handlers, settings)
-    workers = []
-    try:
-        for handler in handlers:
-            command = [sys.executable, "-m", "mentor.jobs.worker", "--name", handler.kind]
-            command += ["--handler", f"tests.support.toy_job:{type(handler).__name__}"]
-            log = (folder / f"{handler.kind}.log").open("wb")
-            workers.append(subprocess.Popen(command, env=os.environ | names, stdout=log, stderr=subprocess.STDOUT))
-        spec = {"steps": 20, "seconds": 0.05, "gpus": 1, "span": str(span)}
-        jobs = [manager.submit(handler.kind, spec)[0] for handler in handlers]
+def test_a_worker_tells_of_its_threads_and_of_its_jobs_lease(stack: JobStack) -> None:
+    stack.worker("toy", "--metrics-port", "0")
 
-        def all_done() -> bool:
-            return all(manager.get(job.id).state.final for job in jobs)
+    def address() -> str:
+        found = re.search(r"http://127[0-9.:]+", stack.log(0).read_text())
+        return found[0] if found else ""
 
-        eventually(all_done, 120, what="three jobs on one device")
-        assert [manager.get(job.id).state for job in jobs] == [JobState.SUCCEEDED] * 3
-        lines = [line.split() for line in span.read_text().splitlines()]
-        assert [word for word, _, _ in lines] == ["begin", "end"] * 3, lines
-        assert all(lines[n][1] == lines[n + 1][1] for n in (0, 2, 4)), lines
-        assert {device for _, _, device in lines} == {"0"}
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-        redis.terminate()
-        redis.wait()
+    url = eventually(address, what="the worker to listen")
+    job = stack.submit(steps=1000, seconds=0.05)
+    stack.running(job)
+    text = httpx.get(f"{url}/metrics", trust_env=False).text
+    alive = set(re.findall(r'mentor_thread_alive{thread="([^"]+)"} 1.0', text))
+    assert alive == {"consumer", "reaper", "worker", "lease"}
+    assert httpx.get(f"{url}/health", trust_env=False).json() == {"status": "ok", "threads": {}}

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mentor.data.files import write_text
 from mentor.errors import InfrastructureError, UserError
 from mentor.jobs.handler import JobContext, Stopped
 from mentor.rpc.context import TRACE_HEADER, outgoing, trace_id_of
@@ -26,6 +27,8 @@ class ToySpec(BaseModel):
     trail: str = ""
     daemons: bool = False
     fail: str = ""
+    fail_at: int = 0
+    """The first attempt fails at this step."""
     refuse: bool = False
     gpus: int = 0
     span: str = ""
@@ -51,13 +54,17 @@ class ToyJob:
             leave_daemons()
         note(spec.span, f"begin {self.kind} {os.environ.get('CUDA_VISIBLE_DEVICES')}")
         counter = context.workdir / "count"
+        journal = (context.workdir / "journal").open("a", buffering=1)  # held open, as a log or a checkpoint is
         done = int(counter.read_text()) if counter.exists() else 0
         while done < spec.steps:
             if context.should_stop():
                 raise Stopped
             time.sleep(spec.seconds)
+            if context.attempt == 1 and done + 1 == spec.fail_at:
+                raise InfrastructureError("the sandbox is gone")
             done += 1
-            counter.write_text(str(done))
+            write_text(counter, str(done))
+            journal.write(f"{context.attempt} {done}\n")
             if spec.trail:
                 with open(spec.trail, "a") as trail:
                     trail.write(f"{context.attempt} {done}\n")

@@ -19,14 +19,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from mentor.errors import (
-    ContextLengthError,
-    DeadlineError,
-    InfrastructureError,
-    MentorError,
-    OverloadedError,
-    UserError,
-)
+from mentor.errors import ContextLengthError, DeadlineError, InfrastructureError, OverloadedError, UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.batch import Batch, Row
 from mentor.inference.local.weights import context_length, copy_weights, end_ids, load_model, vocabulary_size
@@ -186,6 +179,10 @@ class LocalEngine:
             self._changed.notify()
         await asyncio.to_thread(self._thread.join)
 
+    def ails(self) -> str | None:
+        """Why nothing is generated any more, or None: its thread has ended without being told to."""
+        return None if self._closed or self._thread.is_alive() else "has ended"
+
     def stats(self) -> EngineStats:
         """Figures of this moment."""
         return EngineStats(
@@ -271,7 +268,7 @@ class LocalEngine:
             action, future = self._commands.popleft()
             try:
                 _settle(future, action())
-            except MentorError as error:
+            except Exception as error:  # whoever asked is told, and the thread lives on
                 _settle(future, error)
 
     def _advance(self) -> None:

@@ -71,5 +71,6 @@ def build(settings: ModelServerSettings) -> Service:
         lifespan=lifespan,
         health=lambda: {"model": settings.name},
     )
+    service.vitals.watch("engine", engine.ails)
     service.registry.register(EngineCollector(engine))
     return service

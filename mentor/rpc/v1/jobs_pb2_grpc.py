@@ -55,6 +55,11 @@ class JobsServiceStub:
                 request_serializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/mentor.rpc.v1.JobsService/ResumeJob',
+                request_serializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
         self.WatchJob = channel.unary_stream(
                 '/mentor.rpc.v1.JobsService/WatchJob',
                 request_serializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
@@ -94,6 +99,13 @@ class JobsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResumeJob(self, request, context):
+        """ResumeJob queues a failed or cancelled job again under its id, to go on from its checkpoints; others are refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJob(self, request, context):
         """WatchJob streams a job's events from a given one on, and ends when the job has ended.
         """
@@ -123,6 +135,11 @@ def add_JobsServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.CancelJobRequest.FromString,
                     response_serializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.ResumeJobRequest.FromString,
+                    response_serializer=mentor_dot_rpc_dot_v1_dot_jobs__pb2.ResumeJobResponse.SerializeToString,
             ),
             'WatchJob': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJob,
@@ -239,6 +256,33 @@ class JobsService:
             '/mentor.rpc.v1.JobsService/CancelJob',
             mentor_dot_rpc_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
             mentor_dot_rpc_dot_v1_dot_jobs__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mentor.rpc.v1.JobsService/ResumeJob',
+            mentor_dot_rpc_dot_v1_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+            mentor_dot_rpc_dot_v1_dot_jobs__pb2.ResumeJobResponse.FromString,
             options,
             channel_credentials,
             insecure,
