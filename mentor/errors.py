@@ -99,6 +99,14 @@ class UnauthenticatedError(UserError):
     grpc_status = "UNAUTHENTICATED"
 
 
+class ForbiddenError(UserError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+    grpc_status = "PERMISSION_DENIED"
+
+
 class InfrastructureError(MentorError):
     """Ours: an outage, a lost worker, an unreachable server. Retried; never the model's failure."""
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import redis
-from fastapi import APIRouter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -25,8 +24,9 @@ from mentor.jobs.reaper import Reaper
 from mentor.jobs.servicer import JobsServicer
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore
+from mentor.rpc.principal import Role
 from mentor.rpc.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
-from mentor.serving import RpcBinding, Service, ServiceSettings
+from mentor.serving import RestBinding, RpcBinding, Service, ServiceSettings
 
 
 def build_manager(handlers: Sequence[JobHandler], settings: JobSettings | None = None) -> JobManager:
@@ -41,7 +41,6 @@ def build_job_service(
     name: str,
     settings: ServiceSettings,
     handlers: Sequence[JobHandler],
-    routers: Iterable[APIRouter] = (),
     job_settings: JobSettings | None = None,
 ) -> Service:
     """A service that takes jobs of its handlers' kinds over REST and gRPC.
@@ -73,8 +72,8 @@ def build_job_service(
     service = Service(
         name=name,
         settings=settings,
-        routers=[jobs_router(manager), files_router(manager.files), *routers],
-        rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService")],
+        routers=[RestBinding(router, Role.SUBMIT) for router in (jobs_router(manager), files_router(manager.files))],
+        rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService", Role.SUBMIT)],
         lifespan=lifespan,
         checks={"redis": redis_answers},
     )

@@ -11,6 +11,7 @@ import httpx
 from mentor.errors import (
     ConflictError,
     DeadlineError,
+    ForbiddenError,
     InfrastructureError,
     MentorError,
     ModelError,
@@ -31,6 +32,7 @@ _BY_CODE: dict[str, type[MentorError]] = {
         NotFoundError,
         ConflictError,
         UnauthenticatedError,
+        ForbiddenError,
         InfrastructureError,
         DeadlineError,
         OverloadedError,
@@ -43,14 +45,14 @@ _BY_GRPC: dict[str, type[MentorError]] = {
     "FAILED_PRECONDITION": ConflictError,
     "ALREADY_EXISTS": ConflictError,
     "UNAUTHENTICATED": UnauthenticatedError,
-    "PERMISSION_DENIED": UnauthenticatedError,
+    "PERMISSION_DENIED": ForbiddenError,
     "UNIMPLEMENTED": NotFoundError,
     "DEADLINE_EXCEEDED": DeadlineError,
     "RESOURCE_EXHAUSTED": OverloadedError,
 }
 _BY_HTTP: dict[int, type[MentorError]] = {
     401: UnauthenticatedError,
-    403: UnauthenticatedError,
+    403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
     429: OverloadedError,
