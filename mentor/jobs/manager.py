@@ -10,9 +10,11 @@ from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.handler import JobHandler, parse_spec
 from mentor.jobs.model import Artifact, Job, JobEvent, JobState
+from mentor.jobs.ownership import only_of, require_visible
 from mentor.jobs.references import resolve
 from mentor.jobs.store import JobStore
 from mentor.rpc.context import request_id, traceparent
+from mentor.rpc.principal import caller
 
 MAX_LIST = 500
 MAX_KEY_CHARS = 200
@@ -49,20 +51,22 @@ class JobManager:
         handler = self.handlers[kind]
         stored = parse_spec(handler, spec).model_dump(mode="json")
         handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
-        job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get())
+        job, created = self.store.submit(
+            kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get(), submitter=caller.get()
+        )
         if created:
             self.publisher.publish(job.id, kind)
         return job, created
 
     def get(self, job_id: str) -> Job:
-        """A job of one of our kinds; raises ``NotFoundError``."""
-        job = self.store.get(job_id)
+        """A job of one of our kinds that the caller may see; raises ``NotFoundError``."""
+        job = require_visible(self.store.get(job_id))
         if job.kind not in self.handlers:
             raise NotFoundError(f"there is no job {job_id!r} of this service", field="id")
         return job
 
     def newest(self, kind: str | None, state: str | None, limit: int) -> list[Job]:
-        """Our jobs, newest first; raises ``UserError`` on a bad filter."""
+        """Our jobs, the caller's own unless an operator asks, newest first; raises ``UserError`` on a bad filter."""
         if not 1 <= limit <= MAX_LIST:
             raise UserError(f"limit is {limit}", field="limit", allowed=f"1 to {MAX_LIST}")
         if kind and kind not in self.handlers:
@@ -70,7 +74,8 @@ class JobManager:
         if state and state not in list(JobState):
             raise UserError(f"unknown state {state!r}", field="state", allowed=", ".join(JobState))
         kinds = [kind] if kind else list(self.handlers)
-        found = [j for k in kinds for j in self.store.newest(k, JobState(state) if state else None, limit)]
+        wanted = JobState(state) if state else None
+        found = [j for k in kinds for j in self.store.newest(k, wanted, limit, only_of())]
         return sorted(found, key=lambda j: j.created_at, reverse=True)[:limit]
 
     def cancel(self, job_id: str) -> Job:

@@ -34,7 +34,9 @@ class Job(Frozen):
     """A job. Times are seconds since the epoch, UTC, on Redis' clock.
 
     ``fence`` grows with every claim; an artefact is registered only under the present one, so that a worker that was
-    thought dead cannot overwrite its successor's work. ``progress`` is the done share, 0 to 1.
+    thought dead cannot overwrite its successor's work. ``progress`` is the done share, 0 to 1. ``owner`` is the worker that
+    holds the lease; ``submitter`` is whose job it is ("" where callers are not told apart), and ``privileged`` whether that
+    was an operator.
     """
 
     id: str
@@ -58,6 +60,8 @@ class Job(Frozen):
     error: str | None = None
     result: dict[str, Any] | None = None
     cancel_requested: bool = False
+    submitter: str = ""
+    privileged: bool = True
 
 
 class JobEvent(Frozen):

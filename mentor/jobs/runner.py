@@ -15,10 +15,12 @@ from mentor.errors import MentorError
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.handler import JobContext, Stopped, load_handler, parse_spec
 from mentor.jobs.model import Claim
+from mentor.jobs.ownership import submitter_of
 from mentor.jobs.references import resolve
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
 from mentor.rpc.context import TRACE_HEADER, TRACE_VARIABLE, request_id, traceparent
+from mentor.rpc.principal import caller
 from mentor.rpc.tracing import configure_tracing, server_span
 
 REPORT_VARIABLE = "MENTOR_JOB_REPORT"
@@ -42,6 +44,7 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
         files = ArtifactStore(settings.store)
         context = JobContext(Claim(job=job, fence=fence), store, files)
         context.listen_for_stop()
+        caller.set(submitter_of(job))
         request_id.set(context.request_id)  # calls to sandbox, retriever and models carry the submitter's id
         handler = load_handler(handler_path)
         configure_tracing(f"{job.kind}-job")

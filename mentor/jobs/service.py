@@ -69,10 +69,11 @@ def build_job_service(
         return None
 
     servicer = JobsServicer(manager)
+    routers = (jobs_router(manager), files_router(manager.files, settings.max_upload_bytes))
     service = Service(
         name=name,
         settings=settings,
-        routers=[RestBinding(router, Role.SUBMIT) for router in (jobs_router(manager), files_router(manager.files))],
+        routers=[RestBinding(router, Role.SUBMIT) for router in routers],
         rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService", Role.SUBMIT)],
         lifespan=lifespan,
         checks={"redis": redis_answers},

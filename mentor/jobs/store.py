@@ -16,6 +16,8 @@ from redis.retry import Retry
 from mentor.errors import ConflictError, InfrastructureError, NotFoundError, UserError
 from mentor.jobs import scripts
 from mentor.jobs.model import SCHEMA_VERSION, Artifact, Claim, Job, JobEvent, JobState
+from mentor.jobs.ownership import key_of
+from mentor.rpc.principal import ANYONE, Principal
 
 LEASE_SECONDS = 30.0
 MAX_LAPSES = 5
@@ -67,9 +69,16 @@ class JobStore:
     # -- what callers of the API do
 
     def submit(
-        self, kind: str, spec: dict[str, Any], *, key: str | None = None, request_id: str = "", trace: str = ""
+        self,
+        kind: str,
+        spec: dict[str, Any],
+        *,
+        key: str | None = None,
+        request_id: str = "",
+        trace: str = "",
+        submitter: Principal = ANYONE,
     ) -> tuple[Job, bool]:
-        """Queue a job; returns it and whether it is new.
+        """Queue a job; returns it and whether it is new. Keys of different submitters never meet.
 
         Raises:
             ConflictError: the key was used for another spec.
@@ -77,10 +86,11 @@ class JobStore:
         body = json.dumps(spec, sort_keys=True)
         digest = hashlib.sha256(f"{kind}\n{body}".encode()).hexdigest()
         job_id = f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-        keys = (self._key("key", kind, key or ""), self._key("jobs"))
+        keys = (self._key("key", kind, key_of(submitter.name, key or "")), self._key("jobs"))
         found, status = self._run(
-            scripts.SUBMIT, job_id, job_id, kind, body, digest, key or "", request_id, trace, SCHEMA_VERSION, keys=keys
-        )
+            scripts.SUBMIT, job_id, job_id, kind, body, digest, key or "", request_id, trace, SCHEMA_VERSION,
+            submitter.name, int(submitter.operator), keys=keys,
+        )  # fmt: skip
         if status == -1:
             raise ConflictError(
                 f"the key {key!r} was used for another spec, by job {found}",
@@ -99,11 +109,14 @@ class JobStore:
             raise NotFoundError(f"there is no job {job_id!r}", field="id")
         return _job(fields)
 
-    def newest(self, kind: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
-        """Jobs, newest first."""
+    def newest(
+        self, kind: str | None = None, state: JobState | None = None, limit: int = 50, submitter: str | None = None
+    ) -> list[Job]:
+        """Jobs, newest first; those of one submitter where it is given."""
         found: list[Job] = []
         for job in self._newest_first():
-            if (kind is None or job.kind == kind) and (state is None or job.state is state):
+            wanted = (kind is None or job.kind == kind) and (state is None or job.state is state)
+            if wanted and (submitter is None or job.submitter == submitter):
                 found.append(job)
                 if len(found) == limit:
                     break
@@ -217,7 +230,7 @@ class JobStore:
         """Forget a finished job."""
         names = [self._key(part, job.id) for part in ("job", "events", "artifacts")]
         if job.idempotency_key:
-            names.append(self._key("key", job.kind, job.idempotency_key))
+            names.append(self._key("key", job.kind, key_of(job.submitter, job.idempotency_key)))
         self.redis.delete(*names)
         self.redis.zrem(self._key("jobs"), job.id)
 

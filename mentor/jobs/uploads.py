@@ -1,14 +1,13 @@
 """Files that a client sends for its jobs: named by content, so that sending one twice costs nothing.
 
 STORE/files/DIGEST/NAME holds a file or an unpacked folder; ``file:DIGEST/NAME`` in a spec names it. Clients and services
-need no shared disk: the command line uploads what a spec names on the client's machine.
+need no shared disk: the command line uploads what a spec names on the client's machine. What somebody who is no operator
+sends lies in STORE/files/DIGEST-OWNER/NAME, out of everybody else's reach.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,9 @@ from typing import Final
 from pydantic import Field
 
 from mentor.errors import NotFoundError, UserError
+from mentor.jobs.archive import ArchiveLimits, unpack
 from mentor.jobs.artifacts import ArtifactStore, measure
+from mentor.jobs.ownership import upload_folder
 from mentor.trajectory import Frozen
 
 SCHEME: Final = "file:"
@@ -38,10 +39,15 @@ class Upload(Frozen):
 
 
 class Uploads:
-    """Uploaded files in a store."""
+    """Uploaded files in a store, as the present caller sees them.
 
-    def __init__(self, files: ArtifactStore) -> None:
+    Args:
+        limits: what an archive may hold.
+    """
+
+    def __init__(self, files: ArtifactStore, limits: ArchiveLimits | None = None) -> None:
         self._files = files
+        self._limits = limits or ArchiveLimits()
 
     def scratch(self) -> Path:
         """A new folder on the store's own disk, for an upload that is coming in; the caller removes it."""
@@ -54,10 +60,10 @@ class Uploads:
             UserError: the name is no plain file name, the archive is none or names a place outside itself, or the
                 store is full.
         """
-        if not _NAME.fullmatch(name) or name in (".", ".."):
+        if not _is_name(name):
             raise UserError(f"{name!r} is no file name", field="name", allowed="letters, digits, ., _, - and spaces")
         if folder:
-            source = _unpacked(source)
+            source = unpack(source, source.with_name("folder"), self._limits)
         size, digest = measure(source)
         relative = _relative(digest, name)
         if not self._files.has(relative):
@@ -71,7 +77,7 @@ class Uploads:
             UserError: it is malformed, or was never uploaded or has been forgotten, naming ``field``.
         """
         digest, _, name = reference.removeprefix(SCHEME).partition("/")
-        if not _DIGEST.fullmatch(digest) or not _NAME.fullmatch(name):
+        if not _DIGEST.fullmatch(digest) or not _is_name(name):
             raise UserError(f"{field}: {reference!r} is no file reference", field=field, allowed="file:SHA256/NAME")
         try:
             path = self._files.local_path(_relative(digest, name))
@@ -83,8 +89,8 @@ class Uploads:
 
     def known(self, digest: str, name: str) -> bool:
         """Whether it is here already."""
-        wellformed = _DIGEST.fullmatch(digest) and _NAME.fullmatch(name)
-        return bool(wellformed) and self._files.has(_relative(digest, name))
+        wellformed = _DIGEST.fullmatch(digest) is not None and _is_name(name)
+        return wellformed and self._files.has(_relative(digest, name))
 
     def forget(self, before: float) -> list[str]:
         """Remove what nobody has used since ``before`` (Unix time); returns the digests."""
@@ -96,32 +102,9 @@ class Uploads:
 
 
 def _relative(digest: str, name: str) -> str:
-    return f"files/{digest}/{name}"
+    return f"files/{upload_folder(digest)}/{name}"
 
 
-def _unpacked(archive: Path) -> Path:
-    """Plain files and folders of an archive, beside it. (``tarfile``'s own filter is not there before Python 3.11.4.)"""
-    target = archive.with_name("folder")
-    target.mkdir()
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                _extract(tar, member, target)
-    except (tarfile.TarError, EOFError) as error:
-        raise UserError(f"not a tar archive of a folder: {error}", field="body", allowed="a tar archive") from None
-    return target
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    path = Path(member.name)
-    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-        message = f"the tar archive holds {member.name!r}"
-        raise UserError(message, field="body", allowed="files and folders inside the archive, no links")
-    if member.isdir():
-        (target / path).mkdir(parents=True, exist_ok=True)
-        return
-    (target / path).parent.mkdir(parents=True, exist_ok=True)
-    source = tar.extractfile(member)
-    if source is not None:
-        with source, (target / path).open("wb") as file:
-            shutil.copyfileobj(source, file)
+def _is_name(name: str) -> bool:
+    """A plain file name: it leads nowhere else."""
+    return _NAME.fullmatch(name) is not None and name not in (".", "..")
