@@ -15,7 +15,7 @@ from pathlib import Path
 
 import fsspec
 
-from mentor.data.files import unwritable
+from mentor.data.files import unwritable, within
 from mentor.errors import NotFoundError, UserError
 from mentor.jobs.model import Artifact
 
@@ -137,6 +137,8 @@ class ArtifactStore:
     def local_path(self, relative: str) -> Path:
         """What is at that place under the root, fetched first where the root is remote; raises ``NotFoundError``."""
         path = self.local / relative
+        if not within(path, self.local):
+            raise NotFoundError(f"there is nothing at {relative}", field="name")
         if self.remote and not path.exists() and self.has(relative):
             path.parent.mkdir(parents=True, exist_ok=True)
             self.filesystem.get(f"{self._prefix}/{relative}", str(path), recursive=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mentor.errors import NotFoundError, UserError
+from mentor.jobs import policy
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.handler import JobHandler, parse_spec
@@ -39,7 +40,7 @@ class JobManager:
         """Check a spec, store the job, publish it; returns the job and whether it is new.
 
         Raises:
-            UserError: unknown kind, or what the handler refuses, naming the field.
+            UserError: unknown kind, what the handler refuses, or what the caller may not reach, naming the field.
             ConflictError: the key was used for another spec.
         """
         if kind not in self.handlers:
@@ -49,7 +50,9 @@ class JobManager:
                 "idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters"
             )
         handler = self.handlers[kind]
-        stored = parse_spec(handler, spec).model_dump(mode="json")
+        parsed = parse_spec(handler, spec)
+        policy.check(parsed)
+        stored = parsed.model_dump(mode="json")
         handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
         job, created = self.store.submit(
             kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get(), submitter=caller.get()

@@ -12,6 +12,7 @@ import traceback
 from typing import Any
 
 from mentor.errors import MentorError
+from mentor.jobs import policy
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.handler import JobContext, Stopped, load_handler, parse_spec
 from mentor.jobs.model import Claim
@@ -47,6 +48,7 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
         caller.set(submitter_of(job))
         request_id.set(context.request_id)  # calls to sandbox, retriever and models carry the submitter's id
         handler = load_handler(handler_path)
+        policy.check(parse_spec(handler, job.spec))
         configure_tracing(f"{job.kind}-job")
         with server_span(f"job {job.kind}", {TRACE_HEADER: os.environ.get(TRACE_VARIABLE, "")}):
             os.environ[TRACE_VARIABLE] = traceparent.get()  # for the processes that the handler starts

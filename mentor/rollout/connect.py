@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from mentor.chat import load_format
 from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.reach import Reach
 from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import ChatPolicy, Policy, TokenPolicy
 from mentor.rpc.retry import RetryPolicy
@@ -28,9 +29,6 @@ from mentor.tools.registry import ToolRegistry
 from mentor.tools.source import load_tools
 from mentor.trajectory import Frozen, Question
 
-SANDBOX_VARIABLE = "MENTOR_SANDBOX_TARGET"
-RETRIEVER_VARIABLE = "MENTOR_RETRIEVER_TARGET"
-
 
 class ModelSource(Frozen):
     """A model: exactly one of ``url`` (with ``name``) and ``path``.
@@ -39,14 +37,16 @@ class ModelSource(Frozen):
     ``auto``: token for a path or where a tokenizer is given, else chat.
     """
 
-    url: str | None = None
+    url: Annotated[str | None, Reach.MODEL] = None
     name: str | None = None
-    path: str | None = None
+    path: Annotated[str | None, Reach.PATH] = None
     mode: Literal["auto", "token", "chat"] = "auto"
-    tokenizer: str | None = None
+    tokenizer: Annotated[str | None, Reach.PATH] = None
     chat_format: str = "auto"
     system: str | None = None
-    api_key_env: str | None = Field(default=None, description="environment variable that holds the endpoint's key")
+    api_key_env: Annotated[str | None, Reach.VARIABLE] = Field(
+        default=None, description="environment variable that holds the endpoint's key"
+    )
     threads: int = Field(default=1, ge=1, description="CPU threads of the local engine")
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
@@ -91,8 +91,12 @@ class ToolBackends(Frozen):
     ``deadline_s``: seconds that one call may keep trying through an outage before its trajectory is set aside.
     """
 
-    sandbox: str = Field(default_factory=lambda: os.environ.get(SANDBOX_VARIABLE, "127.0.0.1:50051"))
-    retriever: str = Field(default_factory=lambda: os.environ.get(RETRIEVER_VARIABLE, "127.0.0.1:50052"))
+    sandbox: Annotated[str, Reach.SERVICE] = Field(
+        default_factory=lambda: os.environ.get(SANDBOX_VARIABLE, "127.0.0.1:50051")
+    )
+    retriever: Annotated[str, Reach.SERVICE] = Field(
+        default_factory=lambda: os.environ.get(RETRIEVER_VARIABLE, "127.0.0.1:50052")
+    )
     deadline_s: float = Field(default=60.0, gt=0)
 
     def executors(self) -> dict[str, ToolExecutor]:

@@ -21,7 +21,17 @@ from tests.contract.twin import Case, Failure, Plain, Twin
 from tests.support.toy_job import ToyJob
 
 REST_ONLY = frozenset(
-    {"fence", "lapses", "owner", "metrics", "cancel_requested", "request_id", "traceparent", "schema_version", "privileged"}
+    {
+        "fence",
+        "lapses",
+        "owner",
+        "metrics",
+        "cancel_requested",
+        "request_id",
+        "traceparent",
+        "schema_version",
+        "privileged",
+    }
 )
 VOLATILE = frozenset({"id", "created_at", "started_at", "finished_at", "time"})
 IDS = {"done": "toy-done", "queued": "toy-queued"}
