@@ -91,12 +91,8 @@ class ToolBackends(Frozen):
     ``deadline_s``: seconds that one call may keep trying through an outage before its trajectory is set aside.
     """
 
-    sandbox: Annotated[str, Reach.SERVICE] = Field(
-        default_factory=lambda: os.environ.get(SANDBOX_VARIABLE, "127.0.0.1:50051")
-    )
-    retriever: Annotated[str, Reach.SERVICE] = Field(
-        default_factory=lambda: os.environ.get(RETRIEVER_VARIABLE, "127.0.0.1:50052")
-    )
+    sandbox: Annotated[str, Reach.SERVICE] = Field(default_factory=sandbox_target)
+    retriever: Annotated[str, Reach.SERVICE] = Field(default_factory=retriever_target)
     deadline_s: float = Field(default=60.0, gt=0)
 
     def executors(self) -> dict[str, ToolExecutor]:
