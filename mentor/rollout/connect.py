@@ -19,6 +19,7 @@ from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
 from mentor.reach import Reach
+from mentor.reach.own import retriever_target, sandbox_target
 from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import ChatPolicy, Policy, TokenPolicy
 from mentor.rpc.retry import RetryPolicy
