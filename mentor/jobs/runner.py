@@ -59,7 +59,7 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
     except LeaseLostError:
         return {"status": "lost"}
     except MentorError as error:  # an InfrastructureError too: the handler has waited and tried again as long as it may
-        return {"status": "failed", "error": str(error)}
+        return {"status": "failed", "error": str(error), "detail": error.detail}
     except (
         Exception
     ) as error:  # the boundary of a job: whatever a handler raises is its failure, with a trace in the log

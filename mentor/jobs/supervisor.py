@@ -70,7 +70,7 @@ class Supervisor:
             kill_until_gone(lambda: marked(job_id))
             self.gpus.release(job_id)
         status = self._report(claim, outcome)
-        bound.info("job left", status=status, error=outcome.get("error"))
+        bound.info("job left", status=status, error=outcome.get("error"), detail=outcome.get("detail"))
         return status
 
     def _attempt(self, claim: Claim) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -20,9 +21,12 @@ from mentor.errors import (
     UnauthenticatedError,
     UserError,
 )
+from mentor.rpc.excerpt import credentials_of, message_of, one_line, shape_of
 
 BODY_KEY = "mentor-error-bin"
 RETRY_AFTER_KEY = "retry-after"
+_LOGGED_CHARS = 4000
+_MAX_RETRY_AFTER_S = 3600.0
 
 _BY_CODE: dict[str, type[MentorError]] = {
     cls.code: cls
@@ -86,27 +90,36 @@ def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
 
 
 def from_http(response: httpx.Response) -> MentorError:
-    """The typed error that a response of 4xx or 5xx stands for."""
+    """The typed error that a response of 4xx or 5xx stands for, with as much of its body as ``mentor.rpc.excerpt`` allows."""
     fallback = _BY_HTTP.get(response.status_code, UserError if response.status_code < 500 else InfrastructureError)
     try:
         body = response.json()
     except ValueError:
         body = None
-    if not isinstance(body, dict):
-        return _build(fallback, f"HTTP {response.status_code}: {response.text[:200]}", {})
-    return _from_body(body, fallback)
+    hidden = credentials_of(response)
+    if isinstance(body, dict) and message_of(body) is not None:
+        error = _from_body(body, fallback, hidden)
+    else:
+        error = _build(fallback, shape_of(response), {}, hidden)
+    error.detail = one_line(response.text, hidden, _LOGGED_CHARS)
+    return error
 
 
-def _from_body(body: dict[str, Any], fallback: type[MentorError]) -> MentorError:
+def _from_body(body: dict[str, Any], fallback: type[MentorError], hidden: Iterable[str] = ()) -> MentorError:
     error = body.get("error")
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
-    message = str(fields.get("message") or body.get("detail") or error or "no message")
-    return _build(_BY_CODE.get(str(fields.get("code")), fallback), message, fields)
+    return _build(_BY_CODE.get(str(fields.get("code")), fallback), message_of(body) or "no message", fields, hidden)
 
 
-def _build(cls: type[MentorError], message: str, fields: dict[str, Any]) -> MentorError:
+def _build(cls: type[MentorError], message: str, fields: dict[str, Any], hidden: Iterable[str] = ()) -> MentorError:
+    line = one_line(message, hidden)
     if issubclass(cls, OverloadedError):
-        return cls(message, retry_after=float(fields.get("retry_after") or 1.0))
+        return cls(line, retry_after=_seconds(fields.get("retry_after")))
     if issubclass(cls, UserError):
-        return cls(message, field=fields.get("field"), allowed=fields.get("allowed"))
-    return cls(message)
+        named = {name: one_line(str(fields[name]), hidden) for name in ("field", "allowed") if fields.get(name)}
+        return cls(line, **named)
+    return cls(line)
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 < value < _MAX_RETRY_AFTER_S else 1.0
