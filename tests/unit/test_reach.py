@@ -139,10 +139,19 @@ def test_an_address_that_says_more_than_where_is_refused(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["169.254.169.254", "2852039166", "0xa9fea9fe", "169.254.43518", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"]
-)  # fmt: skip
+    "host",
+    [
+        "169.254.169.254",
+        "2852039166",
+        "0xa9fea9fe",
+        "169.254.43518",
+        "[::ffff:169.254.169.254]",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+    ],
+)
 def test_metadata_services_are_refused_in_every_notation_unless_they_are_listed(host: str) -> None:
-    address = f"http://[{host}]/v1" if ":" in host else f"http://{host}/v1"
+    address = f"http://{host}/v1"
     assert never_a_service(place_of(address, "url")) is not None
     asked = teacher(model={"url": address, "name": "m"})
     assert refused(asked, OPERATOR) == "model.url"
@@ -209,9 +218,17 @@ def test_paths_are_held_against_roots_with_every_link_followed(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("model", "/etc"), ("train_files", ["file:x/y", "/etc/passwd"]), ("trajectory_files", ["/etc/passwd"]), ("reward", "/x.yaml"),
-     ("val_files", "/etc/passwd"), ("ray_address", "http://ray:8265"), ("sandbox_url", "evil:1"), ("retriever_url", "http://evil:1")],
-)  # fmt: skip
+    [
+        ("model", "/etc"),
+        ("train_files", ["file:x/y", "/etc/passwd"]),
+        ("val_files", "/etc/passwd"),
+        ("trajectory_files", ["/etc/passwd"]),
+        ("reward", "/x.yaml"),
+        ("ray_address", "http://ray:8265"),
+        ("sandbox_url", "evil:1"),
+        ("retriever_url", "http://evil:1"),
+    ],
+)
 def test_every_field_of_a_training_spec_that_reaches_is_checked(field: str, value: Any) -> None:
     base: dict[str, Any] = {"model": "artifact:a/m", "train_files": ["artifact:a/t"]}
     assert refused(TrainSpec.model_validate(base)) is None
