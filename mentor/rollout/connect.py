@@ -6,7 +6,6 @@ engine loads into this process.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from mentor.reach import Reach
 from mentor.reach.own import retriever_target, sandbox_target
 from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import ChatPolicy, Policy, TokenPolicy
+from mentor.rpc.credentials import secret
 from mentor.rpc.retry import RetryPolicy
 from mentor.tools.executor import ToolExecutor, Toolset
 from mentor.tools.executor_retriever import RetrieverExecutor
@@ -46,7 +46,8 @@ class ModelSource(Frozen):
     chat_format: str = "auto"
     system: str | None = None
     api_key_env: Annotated[str | None, Reach.VARIABLE] = Field(
-        default=None, description="environment variable that holds the endpoint's key"
+        default=None,
+        description="environment variable of the worker that holds the endpoint's key, or with _FILE its file",
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of the local engine")
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -138,7 +139,7 @@ async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
         async with _local_policy(source) as policy:
             yield policy
         return
-    key = os.environ.get(source.api_key_env) if source.api_key_env else None
+    key = _key(source.api_key_env) if source.api_key_env else None
     server = OpenAIServer(Endpoint(url=source.url or "", model=source.name or "", api_key=key))
     try:
         await server.check()
@@ -149,6 +150,14 @@ async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
             yield ChatPolicy(OpenAIChatClient(server), source.label, source.system)
     finally:
         await server.close()
+
+
+def _key(variable: str) -> str:
+    key = secret(variable)
+    if key is None:
+        message = f"the job's environment has neither {variable} nor {variable}_FILE"
+        raise UserError(message, field="model.api_key_env", allowed="a variable that the worker has")
+    return key
 
 
 @asynccontextmanager

@@ -218,7 +218,7 @@ def calling(stack: Stack) -> Iterator[dict[str, dict[str, int]]]:
     """A container of its own that searches and calls tools all the time; its counts are there after the block."""
     name, counts = f"{PROJECT}-caller", {}
     script = (ROOT / "tests" / "smoke" / "caller.py").read_text()
-    stack.compose("run", "-d", "--no-deps", "--name", name, "teacher", "python", "-c", script)
+    stack.compose("run", "-d", "--no-deps", "--name", name, "teacher-worker", "python", "-c", script)
     try:
         yield counts
         stack.docker.run("exec", name, "touch", "/tmp/stop")
@@ -266,7 +266,7 @@ def healthy(stack: Stack, name: str) -> bool:
 
 def test_no_log_line_holds_a_secret(stack: Stack) -> None:
     logs = stack.compose("logs", "--no-color")
-    for name in ("api_key", "redis_password"):
+    for name in ("api_key", "worker_key", "search_key", "redis_password"):
         assert (ROOT / "secrets" / name).read_text() not in logs, name
 
 
