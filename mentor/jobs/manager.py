@@ -49,17 +49,20 @@ class JobManager:
             raise UserError(
                 "idempotency_key has a wrong length", field="idempotency_key", allowed="1 to 200 characters"
             )
-        handler = self.handlers[kind]
-        parsed = parse_spec(handler, spec)
-        policy.check(parsed)
-        stored = parsed.model_dump(mode="json")
-        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
+        stored = parse_spec(self.handlers[kind], spec).model_dump(mode="json")
+        self._check(kind, stored)
         job, created = self.store.submit(
             kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get(), submitter=caller.get()
         )
         if created:
             self.publisher.publish(job.id, kind)
         return job, created
+
+    def _check(self, kind: str, stored: dict[str, Any]) -> None:
+        """Refuse a spec that names what the caller may not reach, or that can never work."""
+        handler = self.handlers[kind]
+        policy.check(parse_spec(handler, stored))
+        handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
 
     def get(self, job_id: str) -> Job:
         """A job of one of our kinds that the caller may see; raises ``NotFoundError``."""

@@ -81,8 +81,8 @@ def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
     """The typed error that a failed call stands for; what carries no body of ours is told apart by its status."""
     trailers: Any = failure.trailing_metadata() or ()
     for key, value in trailers:
-        if key == BODY_KEY:
-            return _from_body(json.loads(value), InfrastructureError)
+        if key == BODY_KEY and (body := _object(value)) is not None:
+            return _from_body(body, InfrastructureError)
     details = failure.details() or failure.code().name
     if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         return UserError(details, field="message size")
@@ -92,17 +92,22 @@ def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
 def from_http(response: httpx.Response) -> MentorError:
     """The typed error that a response of 4xx or 5xx stands for, with as much of its body as ``mentor.rpc.excerpt`` allows."""
     fallback = _BY_HTTP.get(response.status_code, UserError if response.status_code < 500 else InfrastructureError)
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    hidden = credentials_of(response)
-    if isinstance(body, dict) and message_of(body) is not None:
+    body, hidden = _object(response.content), credentials_of(response)
+    if body is not None and message_of(body) is not None:
         error = _from_body(body, fallback, hidden)
     else:
         error = _build(fallback, shape_of(response), {}, hidden)
     error.detail = one_line(response.text, hidden, _LOGGED_CHARS)
     return error
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    """A JSON object, or None for anything else that a server may send."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _from_body(body: dict[str, Any], fallback: type[MentorError], hidden: Iterable[str] = ()) -> MentorError:

@@ -175,6 +175,10 @@ def job(stack: Stack) -> str:
     return str(found["id"])
 
 
+def test_a_service_with_keys_does_not_say_that_it_is_open(stack: Stack) -> None:
+    assert not any("no keys are set" in record["event"] for record in stack.service.records)
+
+
 ROUTES = [
     ("GET", "/v1/jobs/{id}", 200),
     ("GET", "/v1/jobs/{id}/events", 200),

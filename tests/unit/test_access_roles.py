@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 
 from mentor.errors import ForbiddenError, NotFoundError, UserError
+from mentor.local.layout import is_open
 from mentor.rpc.errors import from_grpc, from_http
 from mentor.rpc.principal import ALL_ROLES, ANYONE, Principal, Role, caller
 from mentor.serving.access import RoleTable
@@ -149,3 +150,16 @@ def test_a_path_with_two_roles_and_what_is_no_plain_route_are_refused() -> None:
         table.include(app, router, Role.SEARCH)
     with pytest.raises(RuntimeError, match="no plain route"):
         table.include(app, mounted, Role.RUN)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, True),
+        ({"MENTOR_API_KEY": ""}, True),
+        ({"MENTOR_API_KEYS_FILE": "f"}, False),
+        ({"MENTOR_OIDC_ISSUER": "i"}, False),
+    ],
+)
+def test_a_local_stack_says_that_it_is_open_where_it_is(variables: dict[str, str], expected: bool) -> None:
+    assert is_open(variables) is expected
