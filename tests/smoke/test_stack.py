@@ -153,13 +153,14 @@ def retriever_and_grpc(stack: Stack) -> None:
         "  await stub.Search(r.SearchRequest(query='apple'), metadata=tuple(outgoing().items()))\n"
         "asyncio.run(main())\n"
     )
-    inside(stack, "teacher", script)
+    inside(stack, "teacher", script, key=KEY_FILE.read_text())
 
 
-def inside(stack: Stack, service: str, script: str, timeout: float = 120) -> str:
-    """Run Python in a service's container."""
+def inside(stack: Stack, service: str, script: str, timeout: float = 120, key: str = "") -> str:
+    """Run Python in a service's container, with a key where the container has none of its own."""
     container = stack.containers()[service]["Id"]
-    return stack.docker.run("exec", "-i", container, "python", "-", input=script, timeout=timeout)
+    given = ("--env", f"MENTOR_API_KEY={key}") if key else ()
+    return stack.docker.run("exec", "-i", *given, container, "python", "-", input=script, timeout=timeout)
 
 
 def memory(stack: Stack) -> dict[str, float]:
