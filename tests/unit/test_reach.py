@@ -11,9 +11,11 @@ import pytest
 from pydantic import BaseModel
 
 from mentor.errors import UserError
+from mentor.inference import OpenAIServer
 from mentor.jobs import policy
 from mentor.reach import Reach, ReachSettings
 from mentor.reach.hosts import Place, matches, never_a_service, place_of
+from mentor.rollout.connect import ModelSource, open_policy
 from mentor.rpc.principal import Principal, Role, acting_for
 from mentor_evaluator.spec import EvaluateSpec
 from mentor_teacher.spec import TeacherSpec
@@ -251,3 +253,25 @@ def test_the_message_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         policy.check(teacher(model={**URL, "url": "http://evil.test"}))
     assert "evil.test:80" in str(caught.value)
     assert caught.value.allowed == "model:8000, other:1; see MENTOR_ALLOW_MODEL_HOSTS"
+
+
+async def test_a_key_may_lie_in_a_file_and_a_missing_one_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ModelSource(url="http://127.0.0.1:9", name="m", api_key_env="MENTOR_MODEL_KEY_X")
+    with pytest.raises(UserError, match="neither MENTOR_MODEL_KEY_X nor MENTOR_MODEL_KEY_X_FILE") as caught:
+        async with open_policy(source):
+            pass
+    assert caught.value.field == "model.api_key_env"
+    (tmp_path / "key").write_text("from-a-file\n")
+    monkeypatch.setenv("MENTOR_MODEL_KEY_X_FILE", str(tmp_path / "key"))
+    monkeypatch.setattr(OpenAIServer, "check", lambda self: _none(self))
+    async with open_policy(source):
+        assert _SEEN == ["from-a-file"]
+
+
+_SEEN: list[str | None] = []
+
+
+async def _none(server: OpenAIServer) -> None:
+    _SEEN.append(server.endpoint.api_key)
