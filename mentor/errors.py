@@ -16,7 +16,10 @@ from typing import Any, ClassVar
 
 
 class MentorError(Exception):
-    """Base of every typed error. ``message`` is one line, fit to be shown to a person."""
+    """Base of every typed error. ``message`` is one line, fit to be shown to a person.
+
+    ``detail`` is for the log of whoever runs the service, never for a caller: what a remote server answered.
+    """
 
     code: ClassVar[str] = "internal"
     http_status: ClassVar[int] = 500
@@ -25,6 +28,7 @@ class MentorError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+        self.detail = ""
 
     def to_body(self) -> dict[str, Any]:
         """JSON body of an error response. ``detail`` repeats the message for clients of FastAPI-style servers."""
@@ -97,6 +101,14 @@ class UnauthenticatedError(UserError):
     code = "unauthenticated"
     http_status = 401
     grpc_status = "UNAUTHENTICATED"
+
+
+class ForbiddenError(UserError):
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+    grpc_status = "PERMISSION_DENIED"
 
 
 class RequestRefusedError(UserError):

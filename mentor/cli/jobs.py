@@ -60,9 +60,10 @@ def list_jobs(
 ) -> None:
     """Jobs of a kind, newest first."""
     with clear_errors():
-        table = Table("id", "state", "progress", "attempt", "message")
+        table = Table("id", "submitter", "state", "progress", "attempt", "message")
         for job in _client(url, kind, port_offset).newest():
-            table.add_row(job.id, str(job.state), f"{job.progress:.0%}", str(job.attempt), job.error or job.message)
+            shown = (str(job.state), f"{job.progress:.0%}", str(job.attempt), job.error or job.message)
+            table.add_row(job.id, job.submitter, *shown)
         Console().print(table)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from mentor.cli.jobs import read_mapping
 from mentor.cli.lines import clear_errors
 from mentor.errors import UserError
-from mentor.local.layout import SERVICES, WORKERS, ModelServer, StackSpec
+from mentor.local.layout import SERVICES, WORKERS, ModelServer, StackSpec, is_open
 
 Home = Annotated[str, typer.Option(envvar="MENTOR_HOME", help="folder of the stack's data, logs and Redis")]
 Offset = Annotated[int, typer.Option(envvar="MENTOR_PORT_OFFSET", min=0, max=10_000, help="added to every port")]
@@ -70,6 +70,8 @@ def up(
         stack.up(spec, report=console.print)
         for name in SERVICES:
             console.print(f"{name:<10} {spec.url(name)}  gRPC {spec.target(name)}")
+        if is_open(os.environ):
+            console.print("no keys are set: every user and program of this machine is an operator (docs/security.md)")
         for server in spec.models:
             console.print(f"{server.name:<10} http://127.0.0.1:{server.port + port_offset}/v1")
 

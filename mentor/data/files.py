@@ -56,3 +56,8 @@ def check_readable(path: Path, field: str) -> None:
         raise UserError(f"{path} {what}", field=field, allowed="an existing file")
     if not os.access(path, os.R_OK):
         raise UserError(f"{path} cannot be read", field=field, allowed="a readable file")
+
+
+def within(path: Path, root: Path) -> bool:
+    """Whether a path, with every link in it followed, lies in a folder or is it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

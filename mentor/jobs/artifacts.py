@@ -16,7 +16,7 @@ from pathlib import Path
 
 import fsspec
 
-from mentor.data.files import unwritable
+from mentor.data.files import unwritable, within
 from mentor.errors import InfrastructureError, NotFoundError, UserError
 from mentor.jobs.model import Artifact
 from mentor.jobs.places import copy_whole, discard, publish, staging
@@ -143,6 +143,8 @@ class ArtifactStore:
     def local_path(self, relative: str) -> Path:
         """What is at that place under the root, fetched first where the root is remote; raises ``NotFoundError``."""
         path = self.local / relative
+        if not within(path, self.local):
+            raise NotFoundError(f"there is nothing at {relative}", field="name")
         if self.remote and not path.exists() and self.filesystem.exists(self.at(relative)):
             with staging(self.local) as folder:
                 self.filesystem.get(self.at(relative), str(folder / "copy"), recursive=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mentor.errors import NotFoundError
 from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.unpack import ArchiveLimits
 from mentor.jobs.uploads import Uploads
 
 PREFIX = "/v1/files"
@@ -26,10 +27,10 @@ class UploadAnswer(BaseModel):
     bytes: int
 
 
-def files_router(files: ArtifactStore) -> APIRouter:
-    """Routes over a store."""
+def files_router(files: ArtifactStore, max_bytes: int) -> APIRouter:
+    """Routes over a store. An archive may unpack to ``max_bytes``, as much as may be sent."""
     router = APIRouter(prefix=PREFIX, tags=["files"])
-    uploads = Uploads(files)
+    uploads = Uploads(files, ArchiveLimits(max_bytes=max_bytes))
 
     @router.post("", status_code=201)
     async def upload(

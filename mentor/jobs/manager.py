@@ -6,15 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mentor.errors import NotFoundError, UserError
+from mentor.jobs import policy
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.capacity import Capacity
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.handler import JobHandler, parse_spec
 from mentor.jobs.model import Artifact, Job, JobEvent, JobState
+from mentor.jobs.ownership import only_of, require_visible
 from mentor.jobs.references import resolve
 from mentor.jobs.store import JobStore
 from mentor.jobs.tails import tail
 from mentor.rpc.context import request_id, traceparent
+from mentor.rpc.principal import caller
 
 MAX_LIST = 500
 MAX_KEY_CHARS = 200
@@ -45,7 +48,7 @@ class JobManager:
         """Check a spec, store the job, publish it; returns the job and whether it is new.
 
         Raises:
-            UserError: unknown kind, or what the handler refuses, naming the field.
+            UserError: unknown kind, what the handler refuses, or what the caller may not reach, naming the field.
             ConflictError: the key was used for another spec.
         """
         if kind not in self.handlers:
@@ -56,14 +59,17 @@ class JobManager:
             )
         stored = parse_spec(self.handlers[kind], spec).model_dump(mode="json")
         self._check(kind, stored)
-        job, created = self.store.submit(kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get())
+        job, created = self.store.submit(
+            kind, stored, key=key, request_id=request_id.get(), trace=traceparent.get(), submitter=caller.get()
+        )
         if created:
             self.publisher.publish(job.id, kind)
         return job, created
 
     def _check(self, kind: str, stored: dict[str, Any]) -> None:
-        """Refuse a spec that can never work."""
+        """Refuse a spec that names what the caller may not reach, or that can never work."""
         handler = self.handlers[kind]
+        policy.check(parse_spec(handler, stored))
         self.capacity.check(kind, stored)
         handler.validate(parse_spec(handler, resolve(stored, self.store, self.files)))
 
@@ -71,8 +77,9 @@ class JobManager:
         """Queue a failed or cancelled job again under its id; it goes on from its checkpoints.
 
         Raises:
+            NotFoundError: the caller has no such job.
             ConflictError: it is neither failed nor cancelled.
-            UserError: what it needs is no longer there, naming the field.
+            UserError: what it needs is no longer there, or the caller may not reach it, naming the field.
         """
         job = self.get(job_id)
         if job.state.resumable:
@@ -82,14 +89,14 @@ class JobManager:
         return job
 
     def get(self, job_id: str) -> Job:
-        """A job of one of our kinds; raises ``NotFoundError``."""
-        job = self.store.get(job_id)
+        """A job of one of our kinds that the caller may see; raises ``NotFoundError``."""
+        job = require_visible(self.store.get(job_id))
         if job.kind not in self.handlers:
             raise NotFoundError(f"there is no job {job_id!r} of this service", field="id")
         return job
 
     def newest(self, kind: str | None, state: str | None, limit: int) -> list[Job]:
-        """Our jobs, newest first; raises ``UserError`` on a bad filter."""
+        """Our jobs, the caller's own unless an operator asks, newest first; raises ``UserError`` on a bad filter."""
         if not 1 <= limit <= MAX_LIST:
             raise UserError(f"limit is {limit}", field="limit", allowed=f"1 to {MAX_LIST}")
         if kind and kind not in self.handlers:
@@ -97,7 +104,8 @@ class JobManager:
         if state and state not in list(JobState):
             raise UserError(f"unknown state {state!r}", field="state", allowed=", ".join(JobState))
         kinds = [kind] if kind else list(self.handlers)
-        found = [j for k in kinds for j in self.store.newest(k, JobState(state) if state else None, limit)]
+        wanted = JobState(state) if state else None
+        found = [j for k in kinds for j in self.store.newest(k, wanted, limit, only_of())]
         return sorted(found, key=lambda j: j.created_at, reverse=True)[:limit]
 
     def cancel(self, job_id: str) -> Job:

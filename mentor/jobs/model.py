@@ -40,7 +40,8 @@ class Job(Frozen):
 
     ``fence`` grows with every claim; an artefact is registered only under the present one, so that a worker that was
     thought dead cannot overwrite its successor's work. ``lapses`` counts deaths of its worker or processes since it was
-    submitted or resumed. ``progress`` is the done share, 0 to 1.
+    submitted or resumed. ``progress`` is the done share, 0 to 1. ``owner`` is the worker that holds the lease;
+    ``submitter`` is whose job it is ("" where callers are not told apart), and ``privileged`` whether that was an operator.
     """
 
     id: str
@@ -64,6 +65,8 @@ class Job(Frozen):
     error: str | None = None
     result: dict[str, Any] | None = None
     cancel_requested: bool = False
+    submitter: str = ""
+    privileged: bool = True
 
 
 class JobEvent(Frozen):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mentor.errors import UserError
+from mentor.errors import NotFoundError, UserError
 from mentor.jobs.artifacts import ArtifactStore
+from mentor.jobs.model import Artifact
+from mentor.jobs.ownership import visible
 from mentor.jobs.store import JobStore
 from mentor.jobs.uploads import SCHEME as FILE_SCHEME
 from mentor.jobs.uploads import Uploads
@@ -20,7 +22,7 @@ def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spe
     """A spec with every reference replaced by a local path.
 
     Raises:
-        UserError: no such job, artefact or file, naming the field.
+        UserError: no such job, artefact or file of the caller's, naming the field.
     """
     if isinstance(value, dict):
         return {k: resolve(v, store, files, f"{field}.{k}" if field != "spec" else k) for k, v in value.items()}
@@ -33,8 +35,22 @@ def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spe
     job_id, slash, name = value.removeprefix(SCHEME).partition("/")
     if not slash or not name:
         raise UserError(f"{field}: {value!r} is no artefact reference", field=field, allowed="artifact:JOB/NAME")
-    known = {artifact.name: artifact for artifact in store.artifacts(job_id)}
+    known = _committed(job_id, store)
     if name not in known:
         allowed = ", ".join(known) or "none are committed"
         raise UserError(f"{field}: job {job_id} has no artefact {name!r}", field=field, allowed=allowed)
     return str(files.open_path(known[name]))
+
+
+def is_reference(value: str) -> bool:
+    """Whether it names a file of the store rather than a path."""
+    return value.startswith((SCHEME, FILE_SCHEME))
+
+
+def _committed(job_id: str, store: JobStore) -> dict[str, Artifact]:
+    """Artefacts by name: none of a job that is somebody else's, as of one that does not exist."""
+    try:
+        seen = visible(store.get(job_id))
+    except NotFoundError:
+        seen = False
+    return {artifact.name: artifact for artifact in store.artifacts(job_id)} if seen else {}

@@ -12,14 +12,17 @@ import traceback
 from typing import Any
 
 from mentor.errors import MentorError
+from mentor.jobs import policy
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.handler import JobContext, Stopped, load_handler, parse_spec
 from mentor.jobs.lease import ANSWER_SECONDS, patiently
 from mentor.jobs.model import Claim, Job
+from mentor.jobs.ownership import submitter_of
 from mentor.jobs.references import resolve
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore, LeaseLostError
 from mentor.rpc.context import TRACE_HEADER, TRACE_VARIABLE, request_id, traceparent
+from mentor.rpc.principal import caller
 from mentor.rpc.tracing import configure_tracing, server_span
 
 REPORT_VARIABLE = "MENTOR_JOB_REPORT"
@@ -43,6 +46,7 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
         job = patiently(lambda: store.get(job_id))
         context = JobContext(Claim(job=job, fence=fence), store, files)
         context.listen_for_stop()
+        caller.set(submitter_of(job))
         outcome = _outcome(handler_path, context, store, files, job)
         context.flush()
     except Stopped:
@@ -59,6 +63,7 @@ def _outcome(handler_path: str, context: JobContext, store: JobStore, files: Art
     try:
         request_id.set(context.request_id)  # calls to sandbox, retriever and models carry the submitter's id
         handler = load_handler(handler_path)
+        policy.check(parse_spec(handler, job.spec))
         configure_tracing(f"{job.kind}-job")
         with server_span(f"job {job.kind}", {TRACE_HEADER: os.environ.get(TRACE_VARIABLE, "")}):
             os.environ[TRACE_VARIABLE] = traceparent.get()  # for the processes that the handler starts
@@ -67,7 +72,7 @@ def _outcome(handler_path: str, context: JobContext, store: JobStore, files: Art
     except (Stopped, LeaseLostError):
         raise
     except MentorError as error:  # an InfrastructureError too: the handler has waited and tried again as long as it may
-        return {"status": "failed", "error": str(error)}
+        return {"status": "failed", "error": str(error), "detail": error.detail}
     except (
         Exception
     ) as error:  # the boundary of a job: whatever a handler raises is its failure, with a trace in the log

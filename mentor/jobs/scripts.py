@@ -25,7 +25,7 @@ end
 """
 
 # KEYS[4] the idempotency key, KEYS[5] the set of all jobs. ARGV: id, kind, spec, digest, key, request id,
-# traceparent, schema version
+# traceparent, schema version, submitter, 1 if that is an operator
 SUBMIT = (
     _NOW
     + """
@@ -37,6 +37,7 @@ if ARGV[5] ~= '' then
 end
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'kind', ARGV[2], 'spec', ARGV[3], 'idempotency_key', ARGV[5],
   'request_id', ARGV[6], 'traceparent', ARGV[7], 'schema_version', ARGV[8],
+  'submitter', ARGV[9], 'privileged', ARGV[10],
   'created_at', now, 'attempt', 0, 'fence', 0, 'lapses', 0, 'published_at', now)
 redis.call('ZADD', KEYS[2], now, ARGV[1]); redis.call('ZADD', KEYS[5], now, ARGV[1])
 state('queued')

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import redis
-from fastapi import APIRouter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -27,8 +26,9 @@ from mentor.jobs.reaper import Reaper
 from mentor.jobs.servicer import JobsServicer
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore
+from mentor.rpc.principal import Role
 from mentor.rpc.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
-from mentor.serving import RpcBinding, Service, ServiceSettings
+from mentor.serving import RestBinding, RpcBinding, Service, ServiceSettings
 
 
 def build_manager(handlers: Sequence[JobHandler], settings: JobSettings | None = None) -> JobManager:
@@ -43,7 +43,6 @@ def build_job_service(
     name: str,
     settings: ServiceSettings,
     handlers: Sequence[JobHandler],
-    routers: Iterable[APIRouter] = (),
     job_settings: JobSettings | None = None,
 ) -> Service:
     """A service that takes jobs of its handlers' kinds over REST and gRPC.
@@ -72,11 +71,12 @@ def build_job_service(
         return None
 
     servicer = JobsServicer(manager)
+    routers = (jobs_router(manager), files_router(manager.files, settings.max_upload_bytes))
     service = Service(
         name=name,
         settings=settings,
-        routers=[jobs_router(manager), files_router(manager.files), *routers],
-        rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService")],
+        routers=[RestBinding(router, Role.SUBMIT) for router in routers],
+        rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService", Role.SUBMIT)],
         lifespan=lifespan,
         checks={"redis": redis_answers},
     )

@@ -72,6 +72,7 @@ def to_message(job: Job) -> pb.Job:
         result_json="" if job.result is None else json.dumps(job.result),
         spec_json=json.dumps(job.spec),
         idempotency_key=job.idempotency_key or "",
+        submitter=job.submitter,
     )
 
 

@@ -15,7 +15,9 @@ from mentor.errors import ConflictError, InfrastructureError, NotFoundError
 from mentor.jobs import scripts
 from mentor.jobs.connection import connect, unreachable
 from mentor.jobs.model import SCHEMA_VERSION, Artifact, Claim, Job, JobEvent, JobState
+from mentor.jobs.ownership import key_of
 from mentor.jobs.records import event_of, job_of, text_of
+from mentor.rpc.principal import ANYONE, Principal
 
 LEASE_SECONDS = 30.0
 MAX_LAPSES = 5
@@ -60,9 +62,16 @@ class JobStore:
     # -- what callers of the API do
 
     def submit(
-        self, kind: str, spec: dict[str, Any], *, key: str | None = None, request_id: str = "", trace: str = ""
+        self,
+        kind: str,
+        spec: dict[str, Any],
+        *,
+        key: str | None = None,
+        request_id: str = "",
+        trace: str = "",
+        submitter: Principal = ANYONE,
     ) -> tuple[Job, bool]:
-        """Queue a job; returns it and whether it is new.
+        """Queue a job; returns it and whether it is new. Keys of different submitters never meet.
 
         Raises:
             ConflictError: the key was used for another spec.
@@ -70,10 +79,11 @@ class JobStore:
         body = json.dumps(spec, sort_keys=True)
         digest = hashlib.sha256(f"{kind}\n{body}".encode()).hexdigest()
         job_id = f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-        keys = (self._key("key", kind, key or ""), self._key("jobs"))
+        keys = (self._key("key", kind, key_of(submitter.name, key or "")), self._key("jobs"))
         found, status = self._run(
-            scripts.SUBMIT, job_id, job_id, kind, body, digest, key or "", request_id, trace, SCHEMA_VERSION, keys=keys
-        )
+            scripts.SUBMIT, job_id, job_id, kind, body, digest, key or "", request_id, trace, SCHEMA_VERSION,
+            submitter.name, int(submitter.operator), keys=keys,
+        )  # fmt: skip
         if status == -1:
             raise ConflictError(
                 f"the key {key!r} was used for another spec, by job {found}",
@@ -92,11 +102,14 @@ class JobStore:
             raise NotFoundError(f"there is no job {job_id!r}", field="id")
         return job_of(fields)
 
-    def newest(self, kind: str | None = None, state: JobState | None = None, limit: int = 50) -> list[Job]:
-        """Jobs, newest first."""
+    def newest(
+        self, kind: str | None = None, state: JobState | None = None, limit: int = 50, submitter: str | None = None
+    ) -> list[Job]:
+        """Jobs, newest first; those of one submitter where it is given."""
         found: list[Job] = []
         for job in self._newest_first():
-            if (kind is None or job.kind == kind) and (state is None or job.state is state):
+            wanted = (kind is None or job.kind == kind) and (state is None or job.state is state)
+            if wanted and (submitter is None or job.submitter == submitter):
                 found.append(job)
                 if len(found) == limit:
                     break
@@ -244,7 +257,7 @@ class JobStore:
 
     def forget(self, job: Job, before: float) -> bool:
         """Forget a job that ended before a Unix time, unless it lives again; True for the one caller that did it."""
-        named = self._key("key", job.kind, job.idempotency_key or "")
+        named = self._key("key", job.kind, key_of(job.submitter, job.idempotency_key or ""))
         keys = (self._key("artifacts", job.id), self._key("jobs"), self._key("removed"), named)
         return bool(self._run(scripts.FORGET, job.id, job.id, before, keys=keys))
 

@@ -87,7 +87,7 @@ class Supervisor:
             status = self._report(claim, outcome)
         finally:
             lease.stop()
-        bound.info("job left", status=status, error=outcome.get("error"))
+        bound.info("job left", status=status, error=outcome.get("error"), detail=outcome.get("detail"))
         return status
 
     def _attempt(self, claim: Claim, lease: Lease) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Files that a client sends for its jobs: named by content, so that sending one twice costs nothing.
 
 STORE/files/DIGEST/NAME holds a file or an unpacked folder; ``file:DIGEST/NAME`` in a spec names it. Clients and services
-need no shared disk: the command line uploads what a spec names on the client's machine.
+need no shared disk: the command line uploads what a spec names on the client's machine. What somebody who is no operator
+sends lies in STORE/files/DIGEST-OWNER/NAME, out of everybody else's reach.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +19,9 @@ from pydantic import Field
 
 from mentor.errors import NotFoundError, UserError
 from mentor.jobs.artifacts import ArtifactStore, measure
+from mentor.jobs.ownership import upload_folder
 from mentor.jobs.places import STAGING, discard, publish, staging
+from mentor.jobs.unpack import ArchiveLimits, unpack
 from mentor.trajectory import Frozen
 
 SCHEME: Final = "file:"
@@ -44,10 +45,15 @@ class Upload(Frozen):
 
 
 class Uploads:
-    """Uploaded files in a store."""
+    """Uploaded files in a store, as the present caller sees them.
 
-    def __init__(self, files: ArtifactStore) -> None:
+    Args:
+        limits: what an archive may hold.
+    """
+
+    def __init__(self, files: ArtifactStore, limits: ArchiveLimits | None = None) -> None:
         self._files = files
+        self._limits = limits or ArchiveLimits()
 
     def scratch(self) -> Path:
         """A new folder on the store's own disk, for an upload that is coming in; the caller removes it."""
@@ -60,10 +66,10 @@ class Uploads:
             UserError: the name is no plain file name, the archive is none or names a place outside itself, or the
                 store is full.
         """
-        if not _NAME.fullmatch(name) or name in (".", ".."):
+        if not _is_name(name):
             raise UserError(f"{name!r} is no file name", field="name", allowed="letters, digits, ., _, - and spaces")
         if folder:
-            source = _unpacked(source)
+            source = unpack(source, source.with_name("folder"), self._limits)
         size, digest = measure(source)
         # What is used now is not forgotten; what was forgotten at this very moment is stored again.
         while not self.known(digest, name):
@@ -77,7 +83,7 @@ class Uploads:
             UserError: it is malformed, or was never uploaded or has been forgotten, naming ``field``.
         """
         digest, _, name = reference.removeprefix(SCHEME).partition("/")
-        if not _DIGEST.fullmatch(digest) or not _NAME.fullmatch(name):
+        if not _DIGEST.fullmatch(digest) or not _is_name(name):
             raise UserError(f"{field}: {reference!r} is no file reference", field=field, allowed="file:SHA256/NAME")
         try:
             path = self._found(_relative(digest, name))
@@ -96,10 +102,10 @@ class Uploads:
 
     def known(self, digest: str, name: str) -> bool:
         """Whether it is here already; if so, its retention begins anew."""
-        wellformed = _DIGEST.fullmatch(digest) and _NAME.fullmatch(name)
+        wellformed = _DIGEST.fullmatch(digest) and _is_name(name)
         if not wellformed or not self._files.has(_relative(digest, name)):
             return False
-        _used(self._files.local / "files" / digest)
+        _used(self._files.local / "files" / upload_folder(digest))
         return self._files.has(_relative(digest, name))
 
     def forget(self, before: float) -> list[str]:
@@ -144,32 +150,9 @@ def _older(path: Path, before: float) -> bool:
 
 
 def _relative(digest: str, name: str) -> str:
-    return f"files/{digest}/{name}"
+    return f"files/{upload_folder(digest)}/{name}"
 
 
-def _unpacked(archive: Path) -> Path:
-    """Plain files and folders of an archive, beside it. (``tarfile``'s own filter is not there before Python 3.11.4.)"""
-    target = archive.with_name("folder")
-    target.mkdir()
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                _extract(tar, member, target)
-    except (tarfile.TarError, EOFError) as error:
-        raise UserError(f"not a tar archive of a folder: {error}", field="body", allowed="a tar archive") from None
-    return target
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    path = Path(member.name)
-    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-        message = f"the tar archive holds {member.name!r}"
-        raise UserError(message, field="body", allowed="files and folders inside the archive, no links")
-    if member.isdir():
-        (target / path).mkdir(parents=True, exist_ok=True)
-        return
-    (target / path).parent.mkdir(parents=True, exist_ok=True)
-    source = tar.extractfile(member)
-    if source is not None:
-        with source, (target / path).open("wb") as file:
-            shutil.copyfileobj(source, file)
+def _is_name(name: str) -> bool:
+    """A plain file name: it leads nowhere else."""
+    return _NAME.fullmatch(name) is not None and name not in (".", "..")

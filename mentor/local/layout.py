@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -29,6 +30,7 @@ WORKERS = {
 }
 STACK_VARIABLE = "MENTOR_STACK"
 MODEL_PORT = 8000
+_ACCESS = ("MENTOR_API_KEY", "MENTOR_API_KEY_FILE", "MENTOR_API_KEYS_FILE", "MENTOR_OIDC_ISSUER")
 
 
 class ModelServer(Frozen):
@@ -87,6 +89,11 @@ class ProcessSpec(Frozen):
     command: tuple[str, ...]
     env: dict[str, str] = Field(default_factory=dict)
     ready_url: str | None = None
+
+
+def is_open(environment: Mapping[str, str]) -> bool:
+    """Whether services started with this environment ask nobody who they are."""
+    return not any(environment.get(name) for name in _ACCESS)
 
 
 def process_specs(spec: StackSpec) -> list[ProcessSpec]:

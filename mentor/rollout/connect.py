@@ -6,11 +6,10 @@ engine loads into this process.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,9 +17,12 @@ from mentor.chat import load_format
 from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.reach import Reach
+from mentor.reach.own import retriever_target, sandbox_target
 from mentor.rollout.chat_policy import ChatPolicy
 from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import Policy, TokenPolicy
+from mentor.rpc.credentials import secret
 from mentor.rpc.retry import RetryPolicy
 from mentor.tools.executor import ToolExecutor, Toolset
 from mentor.tools.executor_retriever import RetrieverExecutor
@@ -28,9 +30,6 @@ from mentor.tools.executor_sandbox import SandboxExecutor
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.source import load_tools
 from mentor.trajectory import Frozen, Question
-
-SANDBOX_VARIABLE = "MENTOR_SANDBOX_TARGET"
-RETRIEVER_VARIABLE = "MENTOR_RETRIEVER_TARGET"
 
 
 class ModelSource(Frozen):
@@ -40,14 +39,17 @@ class ModelSource(Frozen):
     ``auto``: token for a path or where a tokenizer is given, else chat.
     """
 
-    url: str | None = None
+    url: Annotated[str | None, Reach.MODEL] = None
     name: str | None = None
-    path: str | None = None
+    path: Annotated[str | None, Reach.PATH] = None
     mode: Literal["auto", "token", "chat"] = "auto"
-    tokenizer: str | None = None
+    tokenizer: Annotated[str | None, Reach.PATH] = None
     chat_format: str = "auto"
     system: str | None = None
-    api_key_env: str | None = Field(default=None, description="environment variable that holds the endpoint's key")
+    api_key_env: Annotated[str | None, Reach.VARIABLE] = Field(
+        default=None,
+        description="environment variable of the worker that holds the endpoint's key, or with _FILE its file",
+    )
     threads: int = Field(default=1, ge=1, description="CPU threads of the local engine")
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
@@ -92,8 +94,8 @@ class ToolBackends(Frozen):
     ``deadline_s``: seconds that one call may keep trying through an outage before its trajectory is set aside.
     """
 
-    sandbox: str = Field(default_factory=lambda: os.environ.get(SANDBOX_VARIABLE, "127.0.0.1:50051"))
-    retriever: str = Field(default_factory=lambda: os.environ.get(RETRIEVER_VARIABLE, "127.0.0.1:50052"))
+    sandbox: Annotated[str, Reach.SERVICE] = Field(default_factory=sandbox_target)
+    retriever: Annotated[str, Reach.SERVICE] = Field(default_factory=retriever_target)
     deadline_s: float = Field(default=60.0, gt=0)
 
     def executors(self) -> dict[str, ToolExecutor]:
@@ -138,7 +140,7 @@ async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
         async with _local_policy(source) as policy:
             yield policy
         return
-    key = os.environ.get(source.api_key_env) if source.api_key_env else None
+    key = _key(source.api_key_env) if source.api_key_env else None
     server = OpenAIServer(Endpoint(url=source.url or "", model=source.name or "", api_key=key))
     try:
         await server.check()
@@ -150,6 +152,14 @@ async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
             yield ChatPolicy(OpenAIChatClient(server), source.label, source.system, server.context_limit)
     finally:
         await server.close()
+
+
+def _key(variable: str) -> str:
+    key = secret(variable)
+    if key is None:
+        message = f"the job's environment has neither {variable} nor {variable}_FILE"
+        raise UserError(message, field="model.api_key_env", allowed="a variable that the worker has")
+    return key
 
 
 @asynccontextmanager

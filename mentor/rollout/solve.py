@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
 from mentor.data import read_questions
 from mentor.grading import make_judge
 from mentor.inference import SamplingParams
+from mentor.reach import Reach
 from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
 from mentor.rollout.descriptors import make_room
 from mentor.rollout.driver import Schedule, Task
@@ -33,8 +34,10 @@ class SolveSpec(Frozen):
     """A model, a question set, tools, and how to sample."""
 
     model: ModelSource
-    questions: str = Field(description="JSON lines or parquet")
-    tools: str | None = Field(default=None, description="a user's tools.py, offered in place of the math tools")
+    questions: Annotated[str, Reach.PATH] = Field(description="JSON lines or parquet")
+    tools: Annotated[str | None, Reach.PATH] = Field(
+        default=None, description="a user's tools.py, offered in place of the math tools"
+    )
     judge: Literal["math", "qa_em", "qa_sub_em"] = "math"
     samples: int = Field(default=1, ge=1, le=256)
     max_questions: int | None = Field(default=None, ge=1)

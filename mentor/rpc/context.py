@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from contextvars import ContextVar
 
-from mentor.rpc.credentials import API_KEY_VARIABLE, secret
+from mentor.rpc.credentials import client_key
 
 REQUEST_ID_HEADER = "x-request-id"
 TIMEOUT_HEADER = "x-request-timeout-ms"
@@ -64,7 +64,7 @@ def outgoing(
     headers = {REQUEST_ID_HEADER: request_id.get() or uuid.uuid4().hex}
     if timeout_s is not None:
         headers[TIMEOUT_HEADER] = str(max(1, int(timeout_s * 1000)))
-    if ours and (key := secret(API_KEY_VARIABLE)):
+    if ours and (key := client_key()):
         headers["authorization"] = f"Bearer {key}"
     if parent := traceparent.get() or os.environ.get(TRACE_VARIABLE):
         headers[TRACE_HEADER] = parent

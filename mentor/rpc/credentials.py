@@ -8,6 +8,13 @@ from pathlib import Path
 from mentor.errors import UserError
 
 API_KEY_VARIABLE = "MENTOR_API_KEY"
+CLIENT_KEY_VARIABLE = "MENTOR_CLIENT_KEY"
+"""What a process sends, where that is less than what it asks of its own callers."""
+
+
+def client_key() -> str | None:
+    """The key that this process sends to services of this system; None if it has none. Raises as ``secret``."""
+    return secret(CLIENT_KEY_VARIABLE) or secret(API_KEY_VARIABLE)
 
 
 def secret(variable: str) -> str | None:

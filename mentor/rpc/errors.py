@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from mentor.errors import (
     ContentFilterError,
     ContextLengthError,
     DeadlineError,
+    ForbiddenError,
     InfrastructureError,
     MentorError,
     ModelError,
@@ -22,9 +24,12 @@ from mentor.errors import (
     UnauthenticatedError,
     UserError,
 )
+from mentor.rpc.excerpt import credentials_of, message_of, one_line, shape_of
 
 BODY_KEY = "mentor-error-bin"
 RETRY_AFTER_KEY = "retry-after"
+_LOGGED_CHARS = 4000
+_MAX_RETRY_AFTER_S = 3600.0
 
 _BY_CODE: dict[str, type[MentorError]] = {
     cls.code: cls
@@ -34,6 +39,7 @@ _BY_CODE: dict[str, type[MentorError]] = {
         NotFoundError,
         ConflictError,
         UnauthenticatedError,
+        ForbiddenError,
         InfrastructureError,
         DeadlineError,
         OverloadedError,
@@ -49,14 +55,14 @@ _BY_GRPC: dict[str, type[MentorError]] = {
     "FAILED_PRECONDITION": ConflictError,
     "ALREADY_EXISTS": ConflictError,
     "UNAUTHENTICATED": UnauthenticatedError,
-    "PERMISSION_DENIED": UnauthenticatedError,
+    "PERMISSION_DENIED": ForbiddenError,
     "UNIMPLEMENTED": NotFoundError,
     "DEADLINE_EXCEEDED": DeadlineError,
     "RESOURCE_EXHAUSTED": OverloadedError,
 }
 _BY_HTTP: dict[int, type[MentorError]] = {
     401: UnauthenticatedError,
-    403: UnauthenticatedError,
+    403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
     429: OverloadedError,
@@ -81,8 +87,8 @@ def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
     """The typed error that a failed call stands for; what carries no body of ours is told apart by its status."""
     trailers: Any = failure.trailing_metadata() or ()
     for key, value in trailers:
-        if key == BODY_KEY:
-            return _from_body(json.loads(value), InfrastructureError)
+        if key == BODY_KEY and (body := _object(value)) is not None:
+            return _from_body(body, InfrastructureError)
     details = failure.details() or failure.code().name
     if failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         return UserError(details, field="message size")
@@ -90,27 +96,41 @@ def from_grpc(failure: grpc.aio.AioRpcError) -> MentorError:
 
 
 def from_http(response: httpx.Response) -> MentorError:
-    """The typed error that a response of 4xx or 5xx stands for."""
+    """The typed error that a response of 4xx or 5xx stands for, with as much of its body as ``mentor.rpc.excerpt`` allows."""
     fallback = _BY_HTTP.get(response.status_code, UserError if response.status_code < 500 else InfrastructureError)
+    body, hidden = _object(response.content), credentials_of(response)
+    if body is not None and message_of(body) is not None:
+        error = _from_body(body, fallback, hidden)
+    else:
+        error = _build(fallback, shape_of(response), {}, hidden)
+    error.detail = one_line(response.text, hidden, _LOGGED_CHARS)
+    return error
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    """A JSON object, or None for anything else that a server may send."""
     try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        return _build(fallback, f"HTTP {response.status_code}: {response.text[:200]}", {})
-    return _from_body(body, fallback)
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
-def _from_body(body: dict[str, Any], fallback: type[MentorError]) -> MentorError:
+def _from_body(body: dict[str, Any], fallback: type[MentorError], hidden: Iterable[str] = ()) -> MentorError:
     error = body.get("error")
     fields: dict[str, Any] = error if isinstance(error, dict) else {}
-    message = str(fields.get("message") or body.get("detail") or error or "no message")
-    return _build(_BY_CODE.get(str(fields.get("code")), fallback), message, fields)
+    return _build(_BY_CODE.get(str(fields.get("code")), fallback), message_of(body) or "no message", fields, hidden)
 
 
-def _build(cls: type[MentorError], message: str, fields: dict[str, Any]) -> MentorError:
+def _build(cls: type[MentorError], message: str, fields: dict[str, Any], hidden: Iterable[str] = ()) -> MentorError:
+    line = one_line(message, hidden)
     if issubclass(cls, OverloadedError):
-        return cls(message, retry_after=float(fields.get("retry_after") or 1.0))
+        return cls(line, retry_after=_seconds(fields.get("retry_after")))
     if issubclass(cls, UserError):
-        return cls(message, field=fields.get("field"), allowed=fields.get("allowed"))
-    return cls(message)
+        named = {name: one_line(str(fields[name]), hidden) for name in ("field", "allowed") if fields.get(name)}
+        return cls(line, **named)
+    return cls(line)
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 < value < _MAX_RETRY_AFTER_S else 1.0

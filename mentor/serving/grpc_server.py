@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -25,6 +25,7 @@ from mentor.rpc.context import (
     trace_id_of,
 )
 from mentor.rpc.errors import grpc_code, grpc_trailers
+from mentor.rpc.principal import ANYONE, Role, caller
 from mentor.rpc.tracing import server_span
 from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics
@@ -43,7 +44,8 @@ def create_grpc_server(service: Service) -> tuple[grpc.aio.Server, HealthService
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
     ]
-    interceptor = RequestInterceptor(service.metrics, service.door, settings.access_log)
+    roles = {binding.full_name: binding.role for binding in service.rpcs}
+    interceptor = RequestInterceptor(service.metrics, service.door, roles, settings.access_log)
     server = grpc.aio.server(interceptors=[interceptor], options=options)
     for binding in service.rpcs:
         binding.add(binding.servicer, server)
@@ -78,9 +80,10 @@ async def set_serving(service: Service, checks: HealthServicer) -> None:
 class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
     """Gives every call its id and deadline, opens the door, maps typed errors to statuses, counts and logs."""
 
-    def __init__(self, metrics: RequestMetrics, door: Door, access_log: bool) -> None:
+    def __init__(self, metrics: RequestMetrics, door: Door, roles: Mapping[str, Role], access_log: bool) -> None:
         self._metrics = metrics
         self.door = door
+        self._roles = dict(roles)
         self._access_log = access_log
 
     async def intercept_service(
@@ -120,6 +123,10 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
 
         return call
 
+    def needed(self, method: str) -> Role:
+        """The role that ``/package.Service/Method`` asks for."""
+        return self._roles[method.split("/")[1]]
+
     def started(self) -> None:
         """A call begins."""
         self._metrics.in_flight.labels("grpc").inc()
@@ -130,7 +137,7 @@ class RequestInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] 
         self._metrics.grpc.labels(method, code).inc()
         self._metrics.grpc_seconds.labels(method).observe(seconds, {"trace_id": trace} if trace else None)
         if self._access_log:
-            log.info("call", method=method, code=code, ms=round(seconds * 1000, 2))
+            log.info("call", method=method, code=code, ms=round(seconds * 1000, 2), caller=caller.get().name)
 
 
 class _Malformed:
@@ -170,6 +177,7 @@ class _Call:
         identity = accept_request_id(headers.get(REQUEST_ID_HEADER))
         self._trace = trace_id_of(headers.get(TRACE_HEADER, ""))
         request_id.set(identity)
+        caller.set(ANYONE)
         left = self._context.time_remaining()
         deadline.set(None if left is None else time.monotonic() + left)
         self._started = time.perf_counter()
@@ -177,7 +185,9 @@ class _Call:
         try:
             await self._context.send_initial_metadata(((REQUEST_ID_HEADER, identity),))
             if not self._owner.door.open:
-                admission = self._owner.door.admit(headers.get("authorization", ""), _address(self._context.peer()))
+                admission = self._owner.door.admit(
+                    headers.get("authorization", ""), _address(self._context.peer()), self._owner.needed(self._method)
+                )
                 await admission.__aenter__()
                 self._admitted = admission
         except BaseException as error:

@@ -12,12 +12,14 @@ from starlette.exceptions import HTTPException
 
 from mentor import __version__
 from mentor.errors import MentorError, OverloadedError
-from mentor.serving.middleware import DoorMiddleware, RequestMiddleware, SizeLimitMiddleware
+from mentor.rpc.principal import Role
+from mentor.serving.access import RoleTable
+from mentor.serving.middleware import OPEN_PATHS, DoorMiddleware, RequestMiddleware, SizeLimitMiddleware
 from mentor.serving.responses import AsciiJSONResponse
 from mentor.serving.service import Service
 
 UPLOAD_PATH = "/v1/files"
-_CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 def create_app(service: Service) -> FastAPI:
@@ -25,16 +27,18 @@ def create_app(service: Service) -> FastAPI:
     settings = service.settings
     app = FastAPI(title=f"MENTOR {service.name}", version=__version__)
     app.state.service = service
-    for router in service.routers:
-        app.include_router(router)
+    roles = RoleTable(_free(app))
+    for binding in service.routers:
+        roles.include(app, binding.router, binding.role)
     _add_health(app, service)
     if settings.admin_port is None:
-        _add_administration(app, service)
+        _add_administration(app, service, roles)
+    app.state.roles = roles
     _add_errors(app)
     larger = {UPLOAD_PATH: settings.max_upload_bytes}
     app.add_middleware(SizeLimitMiddleware, limit=settings.max_request_bytes, larger=larger)
     if not service.door.open:
-        app.add_middleware(DoorMiddleware, door=service.door)
+        app.add_middleware(DoorMiddleware, door=service.door, roles=roles)
     app.add_middleware(RequestMiddleware, metrics=service.metrics, access_log=settings.access_log)
     return app
 
@@ -42,13 +46,21 @@ def create_app(service: Service) -> FastAPI:
 def create_admin_app(service: Service) -> FastAPI:
     """What listens on the admin port: health, metrics and the operators' routes, behind the same door."""
     app = FastAPI(title=f"MENTOR {service.name}, administration", version=__version__)
+    roles = RoleTable(_free(app))
     _add_health(app, service)
-    _add_administration(app, service)
+    _add_administration(app, service, roles)
+    app.state.roles = roles
     _add_errors(app)
     if not service.door.open:
-        app.add_middleware(DoorMiddleware, door=service.door)
+        app.add_middleware(DoorMiddleware, door=service.door, roles=roles)
     app.add_middleware(RequestMiddleware, metrics=service.metrics, access_log=service.settings.access_log)
     return app
+
+
+def _free(app: FastAPI) -> list[str]:
+    """Paths that ask for no role: what is open, and the description of the API."""
+    described = (app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url)
+    return [*OPEN_PATHS, *filter(None, described)]
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -72,9 +84,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
         return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
 
-def _add_administration(app: FastAPI, service: Service) -> None:
+def _add_administration(app: FastAPI, service: Service, roles: RoleTable) -> None:
     for router in service.admin_routers:
-        app.include_router(router)
+        roles.include(app, router, Role.OPERATE)
 
     @app.get("/metrics", tags=["operations"])
     async def metrics(accept: Annotated[str, Header()] = "") -> Response:

@@ -21,8 +21,9 @@ from mentor.rpc.context import (
     deadline_from_header,
     request_id,
 )
+from mentor.rpc.principal import ANYONE, caller
 from mentor.rpc.tracing import server_span
-from mentor.serving.access import Door
+from mentor.serving.access import Door, RoleTable
 from mentor.serving.metrics import RequestMetrics
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics"})
@@ -71,6 +72,7 @@ class RequestMiddleware:
         headers = headers_of(scope)
         identity = accept_request_id(headers.get(REQUEST_ID_HEADER))
         request_id.set(identity)
+        caller.set(ANYONE)
         deadline.set(deadline_from_header(headers.get(TIMEOUT_HEADER)))
         status = 0
 
@@ -103,15 +105,19 @@ class RequestMiddleware:
             seconds, {"trace_id": trace} if trace else None
         )
         if self.access_log and route not in OPEN_PATHS:
-            log.info("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 2))
+            milliseconds = round(seconds * 1000, 2)
+            log.info(
+                "request", method=scope["method"], route=route, status=status, ms=milliseconds, caller=caller.get().name
+            )
 
 
 class DoorMiddleware:
-    """Authentication and limits per caller, everywhere but on the operations routes."""
+    """Authentication, roles and limits per caller, everywhere but on the operations routes."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: Door, roles: RoleTable) -> None:
         self.app = app
         self.door = door
+        self.roles = roles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
@@ -121,7 +127,8 @@ class DoorMiddleware:
         async with AsyncExitStack() as stack:
             try:
                 authorization = headers_of(scope).get("authorization", "")
-                await stack.enter_async_context(self.door.admit(authorization, peer))
+                role = self.roles.needed(scope["path"])
+                await stack.enter_async_context(self.door.admit(authorization, peer, role))
             except MentorError as error:
                 await _refuse_typed(send, error)
                 return

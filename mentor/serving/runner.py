@@ -181,6 +181,10 @@ async def _serve(service: Service) -> int:
         return 0
     waiting.cancel()
     starting.result()
+    if not service.door.authenticates:
+        log.warning(
+            "no keys are set: whoever reaches this port is an operator (docs/security.md)", host=service.settings.host
+        )
     log.info("listening", http=server.http_url, grpc=server.grpc_target, pid=os.getpid())
     await stopping.wait()
     await server.stop()

@@ -12,6 +12,7 @@ import grpc
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Gauge
 
+from mentor.rpc.principal import Role
 from mentor.serving.access import Door
 from mentor.serving.metrics import RequestMetrics, new_registry
 from mentor.serving.settings import ServiceSettings
@@ -22,12 +23,21 @@ Check = Callable[[], str | None]
 
 
 @dataclass(frozen=True)
+class RestBinding:
+    """REST routes, and the role that each of them asks for."""
+
+    router: APIRouter
+    role: Role
+
+
+@dataclass(frozen=True)
 class RpcBinding:
-    """A gRPC servicer: the generated ``add_X_to_server``, the object, and the service's full name."""
+    """A gRPC servicer: the generated ``add_X_to_server``, the object, the service's full name, and the role it asks for."""
 
     add: Callable[[Any, grpc.aio.Server], None]
     servicer: Any
     full_name: str
+    role: Role
 
 
 class Readiness:
@@ -60,13 +70,13 @@ class Service:
 
     ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``,
     ``vitals`` watches the threads that it cannot do without.
-    ``admin_routers`` are for operators: they listen on the admin port where there is one. ``loop_factory`` makes the
+    ``admin_routers`` ask for the role ``operate``; they listen on the admin port where there is one. ``loop_factory`` makes the
     event loop it runs in; None: asyncio's own.
     """
 
     name: str
     settings: ServiceSettings
-    routers: Sequence[APIRouter] = ()
+    routers: Sequence[RestBinding] = ()
     admin_routers: Sequence[APIRouter] = ()
     rpcs: Sequence[RpcBinding] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = no_lifespan

@@ -33,17 +33,22 @@ class ServiceSettings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None,
         validation_alias="MENTOR_API_KEY",
-        description="if set, callers must send it as a bearer token; health, readiness and metrics stay open",
+        description="the operators' key; if set, callers must send one; health, readiness and metrics stay open",
     )
     api_key_file: Path | None = Field(
         default=None, validation_alias="MENTOR_API_KEY_FILE", description="file that holds the API key"
     )
     api_keys_file: Path | None = Field(
-        default=None, validation_alias="MENTOR_API_KEYS_FILE", description="YAML of `client: key`, one key per client"
+        default=None, validation_alias="MENTOR_API_KEYS_FILE", description="YAML of `client: {key_sha256, roles}`"
     )
     oidc_issuer: str | None = Field(default=None, validation_alias="MENTOR_OIDC_ISSUER")
     oidc_audience: str | None = Field(default=None, validation_alias="MENTOR_OIDC_AUDIENCE")
     oidc_jwks_url: str | None = Field(default=None, validation_alias="MENTOR_OIDC_JWKS_URL")
+    oidc_roles_claim: str = Field(
+        default="mentor_roles",
+        validation_alias="MENTOR_OIDC_ROLES_CLAIM",
+        description="lists a caller's roles; a token without it may submit, run and search",
+    )
     client_rate_per_s: float | None = Field(default=None, gt=0, description="requests a second of one client")
     client_concurrency: int | None = Field(default=None, ge=1, description="requests of one client at once")
     grpc_tls_cert: Path | None = Field(default=None, validation_alias="MENTOR_GRPC_TLS_CERT")

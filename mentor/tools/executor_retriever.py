@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import httpx
 
-from mentor.errors import InfrastructureError, UserError
+from mentor.errors import ForbiddenError, InfrastructureError, UnauthenticatedError, UserError
 from mentor.rpc.channels import is_http
 from mentor.rpc.context import outgoing
 from mentor.rpc.endpoint import ServiceEndpoint
@@ -38,6 +38,8 @@ class RetrieverExecutor(ServiceEndpoint):
             return refused(call, "invalid_arguments", f"top_n is out of range, got {top_n}")
         try:
             passages = await self.search(presentable(str(call.arguments["query"])), top_n, spec.timeout_s)
+        except (UnauthenticatedError, ForbiddenError):
+            raise  # our credential, not the model's query
         except UserError as error:
             return refused(call, "invalid_arguments", error.message)
         return Observation(

@@ -22,7 +22,17 @@ from tests.contract.twin import Case, Failure, Plain, Twin
 from tests.support.toy_job import ToyJob
 
 REST_ONLY = frozenset(
-    {"fence", "lapses", "owner", "metrics", "cancel_requested", "request_id", "traceparent", "schema_version"}
+    {
+        "fence",
+        "lapses",
+        "owner",
+        "metrics",
+        "cancel_requested",
+        "request_id",
+        "traceparent",
+        "schema_version",
+        "privileged",
+    }
 )
 VOLATILE = frozenset({"id", "created_at", "started_at", "finished_at", "time"})
 IDS = {"done": "toy-done", "queued": "toy-queued", "failed": "toy-failed", "failed too": "toy-failed-too"}
@@ -39,6 +49,7 @@ def plain_job(job: Any) -> Plain:
         "result": json.loads(job.result_json) if job.result_json else None,
         "spec": json.loads(job.spec_json),
         "idempotency_key": job.idempotency_key or None,
+        "submitter": job.submitter,
     }
 
 

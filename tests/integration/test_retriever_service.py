@@ -70,6 +70,11 @@ def retriever(corpus: Path) -> Iterator[ServiceProcess]:
         yield service
 
 
+def test_a_service_without_keys_says_so_at_its_start(retriever: ServiceProcess) -> None:
+    (warning,) = [record for record in retriever.records if record["level"] == "warning"]
+    assert "no keys are set" in warning["event"]
+
+
 def test_search_answers_in_the_published_shape(retriever: ServiceProcess) -> None:
     answer = retriever.post("/search", {"query": "capital of France", "top_n": 1}).json()
     assert answer == [DOCUMENTS[-2]]

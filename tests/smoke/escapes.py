@@ -33,7 +33,7 @@ def f():
     return -1
 """,
     "memory": "def f():\n    x = []\n    while True:\n        x.append(bytearray(1 << 24))",
-    "secrets": "def f():\n    return open('/run/secrets/api_key').read()",
+    "secrets": "def f():\n    return open('/run/secrets/search_key').read()",
     "environment of pid 1": "def f():\n    return open('/proc/1/environ', 'rb').read()",
     "Redis": "import socket\ndef f():\n    return socket.create_connection(('redis', 6379), 2)",
     "the host": "import socket\ndef f():\n    return socket.create_connection(('172.17.0.1', 22), 2)",

@@ -153,13 +153,14 @@ def retriever_and_grpc(stack: Stack) -> None:
         "  await stub.Search(r.SearchRequest(query='apple'), metadata=tuple(outgoing().items()))\n"
         "asyncio.run(main())\n"
     )
-    inside(stack, "teacher", script)
+    inside(stack, "teacher", script, key=KEY_FILE.read_text())
 
 
-def inside(stack: Stack, service: str, script: str, timeout: float = 120) -> str:
-    """Run Python in a service's container."""
+def inside(stack: Stack, service: str, script: str, timeout: float = 120, key: str = "") -> str:
+    """Run Python in a service's container, with a key where the container has none of its own."""
     container = stack.containers()[service]["Id"]
-    return stack.docker.run("exec", "-i", container, "python", "-", input=script, timeout=timeout)
+    given = ("--env", f"MENTOR_API_KEY={key}") if key else ()
+    return stack.docker.run("exec", "-i", *given, container, "python", "-", input=script, timeout=timeout)
 
 
 def memory(stack: Stack) -> dict[str, float]:
@@ -218,7 +219,7 @@ def calling(stack: Stack) -> Iterator[dict[str, dict[str, int]]]:
     """A container of its own that searches and calls tools all the time; its counts are there after the block."""
     name, counts = f"{PROJECT}-caller", {}
     script = (ROOT / "tests" / "smoke" / "caller.py").read_text()
-    stack.compose("run", "-d", "--no-deps", "--name", name, "teacher", "python", "-c", script)
+    stack.compose("run", "-d", "--no-deps", "--name", name, "teacher-worker", "python", "-c", script)
     try:
         yield counts
         stack.docker.run("exec", name, "touch", "/tmp/stop")
@@ -266,7 +267,7 @@ def healthy(stack: Stack, name: str) -> bool:
 
 def test_no_log_line_holds_a_secret(stack: Stack) -> None:
     logs = stack.compose("logs", "--no-color")
-    for name in ("api_key", "redis_password"):
+    for name in ("api_key", "worker_key", "search_key", "redis_password"):
         assert (ROOT / "secrets" / name).read_text() not in logs, name
 
 

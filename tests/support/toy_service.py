@@ -24,13 +24,14 @@ from mentor.errors import (
     UserError,
 )
 from mentor.rpc.context import remaining, request_id
+from mentor.rpc.principal import Role
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import (
     SandboxServiceServicer,
     SandboxServiceStub,
     add_SandboxServiceServicer_to_server,
 )
-from mentor.serving import RpcBinding, Server, Service, ServiceSettings, running
+from mentor.serving import RestBinding, RpcBinding, Server, Service, ServiceSettings, running
 
 ERRORS: dict[str, MentorError] = {
     "user": UserError("bad", field="f", allowed="good"),
@@ -89,8 +90,10 @@ def toy(settings: ToySettings | None = None, ready: list[str] | None = None, **o
     return Service(
         name="toy",
         settings=settings or ToySettings(),
-        routers=(router,),
-        rpcs=(RpcBinding(add_SandboxServiceServicer_to_server, ToyServicer(), "mentor.rpc.v1.SandboxService"),),
+        routers=(RestBinding(router, Role.RUN),),
+        rpcs=(
+            RpcBinding(add_SandboxServiceServicer_to_server, ToyServicer(), "mentor.rpc.v1.SandboxService", Role.RUN),
+        ),
         checks={"toy": lambda: ready[0] if ready else None},
         **options,
     )

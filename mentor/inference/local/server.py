@@ -15,7 +15,8 @@ from mentor.inference.local.engine import LocalEngine
 from mentor.inference.local.settings import ModelServerSettings
 from mentor.inference.local.token_endpoints import token_router
 from mentor.inference.local.weights import load_tokenizer
-from mentor.serving.service import Service
+from mentor.rpc.principal import Role
+from mentor.serving.service import RestBinding, Service
 
 
 class EngineCollector(Collector):
@@ -67,7 +68,7 @@ def build(settings: ModelServerSettings) -> Service:
     service = Service(
         name="model",
         settings=settings,
-        routers=(chat_router(backend), completion_router(backend), token_router(backend)),
+        routers=[RestBinding(make(backend), Role.RUN) for make in (chat_router, completion_router, token_router)],
         lifespan=lifespan,
         health=lambda: {"model": settings.name},
     )

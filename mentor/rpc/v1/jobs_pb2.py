@@ -24,43 +24,43 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mentor/rpc/v1/jobs.proto\x12\rmentor.rpc.v1\"\xb1\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.mentor.rpc.v1.JobState\x12\x12\n\ncreated_at\x18\x04 \x01(\x01\x12\x17\n\nstarted_at\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66inished_at\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12\x10\n\x08progress\x18\x08 \x01(\x01\x12\x0f\n\x07message\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x13\n\x0bresult_json\x18\x0b \x01(\t\x12\x11\n\tspec_json\x18\x0c \x01(\t\x12\x17\n\x0fidempotency_key\x18\r \x01(\tB\r\n\x0b_started_atB\x0e\n\x0c_finished_at\"K\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04time\x18\x02 \x01(\x01\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x11\n\tdata_json\x18\x04 \x01(\t\"L\n\x10SubmitJobRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tspec_json\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"E\n\x11SubmitJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\"V\n\x0fListJobsRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.mentor.rpc.v1.JobState\x12\r\n\x05limit\x18\x03 \x01(\x05\"4\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.mentor.rpc.v1.Job\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\"\x1e\n\x10ResumeJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x11ResumeJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\",\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\":\n\x10WatchJobResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.mentor.rpc.v1.JobEvent*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xe0\x03\n\x0bJobsService\x12N\n\tSubmitJob\x12\x1f.mentor.rpc.v1.SubmitJobRequest\x1a .mentor.rpc.v1.SubmitJobResponse\x12\x45\n\x06GetJob\x12\x1c.mentor.rpc.v1.GetJobRequest\x1a\x1d.mentor.rpc.v1.GetJobResponse\x12K\n\x08ListJobs\x12\x1e.mentor.rpc.v1.ListJobsRequest\x1a\x1f.mentor.rpc.v1.ListJobsResponse\x12N\n\tCancelJob\x12\x1f.mentor.rpc.v1.CancelJobRequest\x1a .mentor.rpc.v1.CancelJobResponse\x12N\n\tResumeJob\x12\x1f.mentor.rpc.v1.ResumeJobRequest\x1a .mentor.rpc.v1.ResumeJobResponse\x12M\n\x08WatchJob\x12\x1e.mentor.rpc.v1.WatchJobRequest\x1a\x1f.mentor.rpc.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mentor/rpc/v1/jobs.proto\x12\rmentor.rpc.v1\"\xc4\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.mentor.rpc.v1.JobState\x12\x12\n\ncreated_at\x18\x04 \x01(\x01\x12\x17\n\nstarted_at\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0b\x66inished_at\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12\x10\n\x08progress\x18\x08 \x01(\x01\x12\x0f\n\x07message\x18\t \x01(\t\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x13\n\x0bresult_json\x18\x0b \x01(\t\x12\x11\n\tspec_json\x18\x0c \x01(\t\x12\x17\n\x0fidempotency_key\x18\r \x01(\t\x12\x11\n\tsubmitter\x18\x0e \x01(\tB\r\n\x0b_started_atB\x0e\n\x0c_finished_at\"K\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0c\n\x04time\x18\x02 \x01(\x01\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x11\n\tdata_json\x18\x04 \x01(\t\"L\n\x10SubmitJobRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tspec_json\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"E\n\x11SubmitJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"1\n\x0eGetJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\"V\n\x0fListJobsRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.mentor.rpc.v1.JobState\x12\r\n\x05limit\x18\x03 \x01(\x05\"4\n\x10ListJobsResponse\x12 \n\x04jobs\x18\x01 \x03(\x0b\x32\x12.mentor.rpc.v1.Job\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x11\x43\x61ncelJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\"\x1e\n\x10ResumeJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"4\n\x11ResumeJobResponse\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x12.mentor.rpc.v1.Job\",\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\":\n\x10WatchJobResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.mentor.rpc.v1.JobEvent*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xe0\x03\n\x0bJobsService\x12N\n\tSubmitJob\x12\x1f.mentor.rpc.v1.SubmitJobRequest\x1a .mentor.rpc.v1.SubmitJobResponse\x12\x45\n\x06GetJob\x12\x1c.mentor.rpc.v1.GetJobRequest\x1a\x1d.mentor.rpc.v1.GetJobResponse\x12K\n\x08ListJobs\x12\x1e.mentor.rpc.v1.ListJobsRequest\x1a\x1f.mentor.rpc.v1.ListJobsResponse\x12N\n\tCancelJob\x12\x1f.mentor.rpc.v1.CancelJobRequest\x1a .mentor.rpc.v1.CancelJobResponse\x12N\n\tResumeJob\x12\x1f.mentor.rpc.v1.ResumeJobRequest\x1a .mentor.rpc.v1.ResumeJobResponse\x12M\n\x08WatchJob\x12\x1e.mentor.rpc.v1.WatchJobRequest\x1a\x1f.mentor.rpc.v1.WatchJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mentor.rpc.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=1078
-  _globals['_JOBSTATE']._serialized_end=1232
+  _globals['_JOBSTATE']._serialized_start=1097
+  _globals['_JOBSTATE']._serialized_end=1251
   _globals['_JOB']._serialized_start=44
-  _globals['_JOB']._serialized_end=349
-  _globals['_JOBEVENT']._serialized_start=351
-  _globals['_JOBEVENT']._serialized_end=426
-  _globals['_SUBMITJOBREQUEST']._serialized_start=428
-  _globals['_SUBMITJOBREQUEST']._serialized_end=504
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=506
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=575
-  _globals['_GETJOBREQUEST']._serialized_start=577
-  _globals['_GETJOBREQUEST']._serialized_end=604
-  _globals['_GETJOBRESPONSE']._serialized_start=606
-  _globals['_GETJOBRESPONSE']._serialized_end=655
-  _globals['_LISTJOBSREQUEST']._serialized_start=657
-  _globals['_LISTJOBSREQUEST']._serialized_end=743
-  _globals['_LISTJOBSRESPONSE']._serialized_start=745
-  _globals['_LISTJOBSRESPONSE']._serialized_end=797
-  _globals['_CANCELJOBREQUEST']._serialized_start=799
-  _globals['_CANCELJOBREQUEST']._serialized_end=829
-  _globals['_CANCELJOBRESPONSE']._serialized_start=831
-  _globals['_CANCELJOBRESPONSE']._serialized_end=883
-  _globals['_RESUMEJOBREQUEST']._serialized_start=885
-  _globals['_RESUMEJOBREQUEST']._serialized_end=915
-  _globals['_RESUMEJOBRESPONSE']._serialized_start=917
-  _globals['_RESUMEJOBRESPONSE']._serialized_end=969
-  _globals['_WATCHJOBREQUEST']._serialized_start=971
-  _globals['_WATCHJOBREQUEST']._serialized_end=1015
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1017
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1075
-  _globals['_JOBSSERVICE']._serialized_start=1235
-  _globals['_JOBSSERVICE']._serialized_end=1715
+  _globals['_JOB']._serialized_end=368
+  _globals['_JOBEVENT']._serialized_start=370
+  _globals['_JOBEVENT']._serialized_end=445
+  _globals['_SUBMITJOBREQUEST']._serialized_start=447
+  _globals['_SUBMITJOBREQUEST']._serialized_end=523
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=525
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=594
+  _globals['_GETJOBREQUEST']._serialized_start=596
+  _globals['_GETJOBREQUEST']._serialized_end=623
+  _globals['_GETJOBRESPONSE']._serialized_start=625
+  _globals['_GETJOBRESPONSE']._serialized_end=674
+  _globals['_LISTJOBSREQUEST']._serialized_start=676
+  _globals['_LISTJOBSREQUEST']._serialized_end=762
+  _globals['_LISTJOBSRESPONSE']._serialized_start=764
+  _globals['_LISTJOBSRESPONSE']._serialized_end=816
+  _globals['_CANCELJOBREQUEST']._serialized_start=818
+  _globals['_CANCELJOBREQUEST']._serialized_end=848
+  _globals['_CANCELJOBRESPONSE']._serialized_start=850
+  _globals['_CANCELJOBRESPONSE']._serialized_end=902
+  _globals['_RESUMEJOBREQUEST']._serialized_start=904
+  _globals['_RESUMEJOBREQUEST']._serialized_end=934
+  _globals['_RESUMEJOBRESPONSE']._serialized_start=936
+  _globals['_RESUMEJOBRESPONSE']._serialized_end=988
+  _globals['_WATCHJOBREQUEST']._serialized_start=990
+  _globals['_WATCHJOBREQUEST']._serialized_end=1034
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1036
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1094
+  _globals['_JOBSSERVICE']._serialized_start=1254
+  _globals['_JOBSSERVICE']._serialized_end=1734
 # @@protoc_insertion_point(module_scope)

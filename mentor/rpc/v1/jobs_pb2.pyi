@@ -23,7 +23,7 @@ JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
 
 class Job(_message.Message):
-    __slots__ = ("id", "kind", "state", "created_at", "started_at", "finished_at", "attempt", "progress", "message", "error", "result_json", "spec_json", "idempotency_key")
+    __slots__ = ("id", "kind", "state", "created_at", "started_at", "finished_at", "attempt", "progress", "message", "error", "result_json", "spec_json", "idempotency_key", "submitter")
     ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class Job(_message.Message):
     RESULT_JSON_FIELD_NUMBER: _ClassVar[int]
     SPEC_JSON_FIELD_NUMBER: _ClassVar[int]
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
     id: str
     kind: str
     state: JobState
@@ -50,7 +51,8 @@ class Job(_message.Message):
     result_json: str
     spec_json: str
     idempotency_key: str
-    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., created_at: _Optional[float] = ..., started_at: _Optional[float] = ..., finished_at: _Optional[float] = ..., attempt: _Optional[int] = ..., progress: _Optional[float] = ..., message: _Optional[str] = ..., error: _Optional[str] = ..., result_json: _Optional[str] = ..., spec_json: _Optional[str] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    submitter: str
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[_Union[JobState, str]] = ..., created_at: _Optional[float] = ..., started_at: _Optional[float] = ..., finished_at: _Optional[float] = ..., attempt: _Optional[int] = ..., progress: _Optional[float] = ..., message: _Optional[str] = ..., error: _Optional[str] = ..., result_json: _Optional[str] = ..., spec_json: _Optional[str] = ..., idempotency_key: _Optional[str] = ..., submitter: _Optional[str] = ...) -> None: ...
 
 class JobEvent(_message.Message):
     __slots__ = ("sequence", "time", "type", "data_json")

@@ -1,18 +1,11 @@
-"""Who is calling."""
+"""How a bearer token becomes a caller."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from mentor.errors import UnauthenticatedError
-
-
-@dataclass(frozen=True)
-class Principal:
-    """A caller. ``name`` is a client's name, a token's subject, or the peer's address."""
-
-    name: str
+from mentor.rpc.principal import Principal
 
 
 class Authenticator(Protocol):

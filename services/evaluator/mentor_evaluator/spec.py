@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
+from mentor.reach import Reach
 from mentor.rollout.solve import SolveSpec
 
 
@@ -14,5 +17,7 @@ class EvaluateSpec(SolveSpec):
     the references that the questions carry; with neither it is left out.
     """
 
-    reference: str | None = Field(default=None, description="trajectories.jsonl of the teacher on the same questions")
+    reference: Annotated[str | None, Reach.PATH] = Field(
+        default=None, description="trajectories.jsonl of the teacher on the same questions"
+    )
     seed: int = Field(default=0, description="of the bootstrap")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mentor.rpc.principal import Role
 from mentor.rpc.v1.retriever_pb2_grpc import add_RetrieverServiceServicer_to_server
-from mentor.serving import RpcBinding, Service
+from mentor.serving import RestBinding, RpcBinding, Service
 from mentor.serving.metrics import new_registry
 from mentor_retriever.admin import create_admin_router
 from mentor_retriever.engine import Retriever
@@ -19,9 +20,11 @@ def build(settings: RetrieverSettings) -> Service:
     return Service(
         name="retriever",
         settings=settings,
-        routers=(create_router(retriever),),
+        routers=(RestBinding(create_router(retriever), Role.SEARCH),),
         admin_routers=(create_admin_router(retriever),),
-        rpcs=(RpcBinding(add_RetrieverServiceServicer_to_server, RetrieverServicer(retriever), FULL_NAME),),
+        rpcs=(
+            RpcBinding(add_RetrieverServiceServicer_to_server, RetrieverServicer(retriever), FULL_NAME, Role.SEARCH),
+        ),
         lifespan=retriever.lifespan,
         checks={"index": retriever.ready},
         health=retriever.health,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from mentor.rpc.principal import Role
 from mentor.rpc.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
-from mentor.serving import RpcBinding, Service
+from mentor.serving import RestBinding, RpcBinding, Service
 from mentor.serving.metrics import new_registry
 from mentor.tools import MATH_TOOLS
 from mentor.tools.source import load_tools
@@ -29,9 +30,9 @@ def build(settings: SandboxSettings) -> Service:
     return Service(
         name="sandbox",
         settings=settings,
-        routers=(create_router(sandbox), *surface.routers()),
+        routers=[RestBinding(router, Role.RUN) for router in (create_router(sandbox), *surface.routers())],
         rpcs=(
-            RpcBinding(add_SandboxServiceServicer_to_server, SandboxServicer(sandbox), FULL_NAME),
+            RpcBinding(add_SandboxServiceServicer_to_server, SandboxServicer(sandbox), FULL_NAME, Role.RUN),
             *surface.rpcs(),
         ),
         lifespan=surface.lifespan,

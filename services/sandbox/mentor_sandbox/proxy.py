@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from mentor.rpc.credentials import API_KEY_VARIABLE, secret
+from mentor.rpc.credentials import client_key
 
 log = structlog.get_logger("proxy")
 _MAX_HEAD = 65536
@@ -104,7 +104,7 @@ class Proxy:
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
-            key = secret(API_KEY_VARIABLE) if f"{host}:{port}" == self._ours else None
+            key = client_key() if f"{host}:{port}" == self._ours else None
             theirs[1].write(_forwarded(method, target, fields, key))
         await _relay((reader, writer), theirs)
 

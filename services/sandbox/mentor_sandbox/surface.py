@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 
+from mentor.rpc.principal import Role
 from mentor.rpc.v1.programs_pb2_grpc import add_ProgramServiceServicer_to_server
 from mentor.rpc.v1.sessions_pb2_grpc import add_SessionServiceServicer_to_server
 from mentor.serving import RpcBinding
@@ -49,8 +50,8 @@ class Surface:
         programs = programs_rpc.ProgramServicer(self.programs)
         sessions = sessions_rpc.SessionServicer(self.sessions, self._settings.max_sessions)
         return (
-            RpcBinding(add_ProgramServiceServicer_to_server, programs, programs_rpc.FULL_NAME),
-            RpcBinding(add_SessionServiceServicer_to_server, sessions, sessions_rpc.FULL_NAME),
+            RpcBinding(add_ProgramServiceServicer_to_server, programs, programs_rpc.FULL_NAME, Role.RUN),
+            RpcBinding(add_SessionServiceServicer_to_server, sessions, sessions_rpc.FULL_NAME, Role.RUN),
         )
 
     @asynccontextmanager

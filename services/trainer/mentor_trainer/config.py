@@ -9,16 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from mentor.errors import UserError
 from mentor.grading import JUDGES
+from mentor.reach import Reach
 from mentor.trajectory import Frozen
+from mentor_trainer.plain import require_plain
 
 _MAX_BASES = 5
+_HTTP = ("http://", "https://")
+_NAMES = (
+    "train_files", "val_files", "trajectory_files", "reward", "chat_format", "tools", "ray_address", "sandbox_url",
+    "retriever_url", "model", "output_dir",
+)  # fmt: skip
+"""Fields of text that go into verl's configuration as they are."""
 JudgeName = Literal["math", "qa_em", "qa_sub_em"]
 assert set(JudgeName.__args__) == set(JUDGES)  # type: ignore[attr-defined]
 
@@ -26,10 +34,10 @@ assert set(JudgeName.__args__) == set(JUDGES)  # type: ignore[attr-defined]
 class DataFields(Frozen):
     """What is learnt from."""
 
-    train_files: tuple[str, ...]
+    train_files: Annotated[tuple[str, ...], Reach.PATH]
     """Questions with references: MENTOR/ReCall parquet or JSON lines."""
-    val_files: tuple[str, ...] = ()
-    trajectory_files: tuple[str, ...] = ()
+    val_files: Annotated[tuple[str, ...], Reach.PATH] = ()
+    trajectory_files: Annotated[tuple[str, ...], Reach.PATH] = ()
     """The teacher's whole trajectories (JSON lines), which SFT learns from."""
     train_max_samples: int = Field(default=-1, ge=-1)
     val_max_samples: int = Field(default=-1, ge=-1)
@@ -40,7 +48,7 @@ class AlgorithmFields(Frozen):
     """What is optimised. ``norm_by_std`` divides advantages by the group's deviation, as GRPO does (Dr. GRPO does not)."""
 
     algorithm: Literal["grpo", "sft"] = "grpo"
-    reward: str = "flexible"
+    reward: Annotated[str, Reach.PRESET] = "flexible"
     """A preset's name or the path of a YAML file."""
     judge: JudgeName = "math"
     lr: float = Field(default=1e-6, gt=0)
@@ -112,15 +120,15 @@ class ResourceFields(Frozen):
     max_tokens_per_gpu: int = Field(default=32768, ge=1)
     threads: int | None = Field(default=None, ge=1)
     """Threads of a CPU run; None takes all cores."""
-    ray_address: str | None = None
+    ray_address: Annotated[str | None, Reach.RAY] = None
     """URL of a Ray cluster's job server; None runs a private Ray on this machine."""
 
 
 class ServiceFields(Frozen):
     """The services a run needs, and its patience with them."""
 
-    sandbox_url: str | None = None
-    retriever_url: str | None = None
+    sandbox_url: Annotated[str | None, Reach.SERVICE] = None
+    retriever_url: Annotated[str | None, Reach.SERVICE] = None
     turn_timeout_s: float = Field(default=600.0, gt=0)
     trajectory_timeout_s: float = Field(default=1800.0, gt=0)
     infrastructure_wait_s: float = Field(default=60.0, ge=0)
@@ -132,11 +140,11 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
     """One training run."""
 
     name: str = Field(default="train", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    model: str
+    model: Annotated[str, Reach.PATH]
     """Folder of the student in Hugging Face format."""
     output_dir: str = "runs/train"
     overrides: tuple[str, ...] = ()
-    """Further hydra overrides, handed to verl as they are."""
+    """Further hydra overrides, handed to verl as they are. Who is no operator may change plain settings only."""
 
     @model_validator(mode="before")
     @classmethod
@@ -155,9 +163,12 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
 
     def _conditions(self) -> list[tuple[str, str, bool]]:
         """Field, what is allowed, and whether it holds: for settings that depend on one another."""
+        # verl resolves its configuration twice: no escape of an interpolation survives that.
+        inert = [(name, "no ${", "${" not in repr(getattr(self, name))) for name in _NAMES]
         grpo, cpu, batch = self.algorithm == "grpo", self.device == "cpu", self.train_batch_size
         room = self.max_prompt_length + self.max_response_length
         return [
+            *inert,
             ("train_files", "at least one file", bool(self.train_files)),
             ("trajectory_files", "at least one file, for SFT", grpo or bool(self.trajectory_files)),
             ("rollouts", "2 or more: a group of one has no advantage", not grpo or self.rollouts >= 2),
@@ -176,10 +187,19 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
                 (self.n_gpus_per_node * self.nnodes) % self.tensor_parallel == 0,
             ),
             ("backend", "local on a CPU, vllm or sglang on GPUs", (self.rollout_backend == "local") == cpu),
+            ("ray_address", "http://... or https://...", (self.ray_address or "http://").startswith(_HTTP)),
             ("lora_rank", "0 on a CPU with grpo", not (cpu and grpo) or self.lora_rank == 0),
             ("test_freq", "-1 without val_files", self.test_freq <= 0 or bool(self.val_files)),
             ("val_before_train", "false without val_files", not self.val_before_train or bool(self.val_files)),
         ]
+
+    def require_plain(self) -> None:
+        """Refuse overrides that only operators may ask for.
+
+        Raises:
+            ForbiddenError: naming the override.
+        """
+        require_plain(self.overrides)
 
     @property
     def rollout_backend(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from mentor.jobs.handler import JobContext, Stopped
-from mentor.rollout.connect import RETRIEVER_VARIABLE, SANDBOX_VARIABLE
+from mentor.reach.own import RETRIEVER_VARIABLE, SANDBOX_VARIABLE
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.events import TrainEvent
 from mentor_trainer.preflight import check_spec

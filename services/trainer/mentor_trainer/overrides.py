@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,16 +46,12 @@ def literal(value: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    """Hydra keeps backslashes except before a quote, and resolves ``${``."""
-    out, backslashes = [], 0
-    for char in text:
-        if char == "'":
-            out.append("\\" * backslashes + "\\'")  # a run of backslashes before a quote counts double
-        else:
-            out.append(char)
-        backslashes = backslashes + 1 if char == "\\" else 0
-    escaped = "".join(out) + "\\" * backslashes
-    return escaped.replace("${", "\\${")
+    """Hydra keeps backslashes except before a quote; OmegaConf, which reads next, keeps them except before ``${``.
+
+    A run of backslashes before either counts double, as does one at the end, where the closing quote follows.
+    """
+    guarded = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return re.sub(r"(\\*)('|$)", lambda run: run[1] * 2 + ("\\'" if run[2] else ""), guarded)
 
 
 def _data(spec: TrainSpec) -> Pairs:
@@ -203,8 +201,6 @@ def _mentor(spec: TrainSpec, paths: RunPaths) -> Pairs:
         "reward": spec.reward,
         "judge": spec.judge,
         "chat_format": spec.chat_format,
-        "template_kwargs": spec.template_kwargs,
-        "system": spec.system_prompt,
         "seed": spec.seed,
         "max_turns": spec.max_turns,
         "max_response_tokens": spec.max_response_length,
@@ -223,3 +219,9 @@ def _mentor(spec: TrainSpec, paths: RunPaths) -> Pairs:
     }
     for key, value in section.items():
         yield f"+mentor.{key}", value
+    yield "+mentor.texts", _inert({"system": spec.system_prompt, "template_kwargs": spec.template_kwargs})
+
+
+def _inert(value: Any) -> str:
+    """JSON in which hydra, OmegaConf and verl, which resolves twice, find nothing to resolve."""
+    return json.dumps(value).replace("$", "\\u0024")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import Field
@@ -55,7 +56,12 @@ class Runtime(Frozen):
 
 
 def runtime_of(config: Any) -> Runtime:
-    """The section of a whole trainer configuration (an OmegaConf ``DictConfig``)."""
+    """The section of a whole trainer configuration (an OmegaConf ``DictConfig``).
+
+    ``texts`` in it is JSON of the fields that may hold any text: as JSON no resolver can mistake them for its own.
+    """
     from omegaconf import OmegaConf
 
-    return Runtime.model_validate(OmegaConf.to_container(config[SECTION], resolve=True))
+    section: Any = OmegaConf.to_container(config[SECTION], resolve=True)
+    texts = json.loads(section.pop("texts", "{}"))
+    return Runtime.model_validate(section | texts)
