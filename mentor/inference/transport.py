@@ -20,15 +20,17 @@ _IDLE_S = 30.0
 
 
 class Answer(NamedTuple):
-    """Status and body; ``request`` only beside an error's status."""
+    """Status and body; beside an error's status what it answered, and the type of its body."""
 
     status: int
     content: bytes
-    request: httpx.Request | None
+    request: httpx.Request | None = None
+    content_type: str = ""
 
     def as_response(self) -> httpx.Response:
         """In the form that the reading of errors takes."""
-        return httpx.Response(self.status, content=self.content, request=self.request)
+        headers = {"content-type": self.content_type} if self.content_type else {}
+        return httpx.Response(self.status, headers=headers, content=self.content, request=self.request)
 
 
 class ModelTransport:
@@ -57,12 +59,10 @@ class ModelTransport:
         except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
             raise InfrastructureError(f"cannot reach the model server {self.base}: {reason}") from error
-        refused = answer.status >= 400
-        return Answer(
-            answer.status,
-            content,
-            httpx.Request(method, self.base + path, headers=dict(headers)) if refused else None,
-        )
+        if answer.status < 400:
+            return Answer(answer.status, content)
+        request = httpx.Request(method, self.base + path, headers=dict(headers))
+        return Answer(answer.status, content, request, answer.headers.get("content-type", ""))
 
     async def close(self) -> None:
         """Close this loop's connections."""

@@ -54,7 +54,7 @@ def run(handler_path: str, job_id: str, fence: int) -> dict[str, Any]:
     except LeaseLostError:
         return {"status": "lost"}
     except MentorError as error:
-        return {"status": "failed", "error": str(error)}
+        return {"status": "failed", "error": str(error), "detail": error.detail}
     return outcome
 
 

@@ -110,7 +110,11 @@ def test_a_header_that_would_be_taken_into_memory_whole_is_refused(tmp_path: Pat
         unpack(tmp_path / "a", tmp_path / "out", ArchiveLimits())
 
 
-@pytest.mark.parametrize("content", [b"no tar at all", gzip.compress(b"no tar"), gzip.compress(b"x" * 5000)[:-20], b""])
+@pytest.mark.parametrize(
+    "content",
+    [b"no tar at all", gzip.compress(b"no tar"), gzip.compress(b"x" * 5000)[:-20], b""],
+    ids=["text", "zipped text", "cut", "nothing"],
+)
 def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(UserError, match="tar archive"):
