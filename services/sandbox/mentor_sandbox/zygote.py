@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mentor_sandbox import child
+from mentor_sandbox import child, tolerance
 from mentor_sandbox.call import apply, success
 from mentor_sandbox.walls import landlock, privileges, seccomp
 from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, prctl
@@ -211,6 +211,7 @@ def main(arguments: list[str]) -> None:
         # A module that is not installed is missed by the call that needs it, not by the zygote.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    tolerance.tolerate()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     privileges.drop(privileges.FOR_UIDS if config["uids"] else ())
     config["seccomp"] = seccomp.available()
@@ -218,7 +219,7 @@ def main(arguments: list[str]) -> None:
     sys.argv[:] = [""]
     template = child.Template(config)
     if config["seccomp"]:
-        seccomp.install(seccomp.common(network=config["network"]))
+        seccomp.install(seccomp.common(config["network"], landlock.abi()))
     _rehearse()
     gc.collect()
     gc.disable()

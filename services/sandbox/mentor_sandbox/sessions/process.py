@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mentor.errors import InfrastructureError
@@ -60,7 +61,7 @@ class SessionProcess:
         self.cells = 0
         self.uid = -1
         self._last_printed: list[tuple[bytes, bool]] | None = None
-        self.scratch = pool.scratch / f"session-{secrets.token_hex(8)}"
+        self.scratch: Path
 
     async def start(self, zygote: ZygoteProcess, limits: Limits) -> None:
         """Fork it and wait until its walls stand.
@@ -71,7 +72,7 @@ class SessionProcess:
         self._zygote, self._limits = zygote, limits
         try:
             self.uid = self._stack.enter_context(self._pool.uid())
-            scratch.make(self.scratch, self.uid)
+            self.scratch = self._pool.scratch.new("session", self.uid)
             await self._fork()
         except BaseException:
             self.close("it did not start")
@@ -110,9 +111,17 @@ class SessionProcess:
         return descriptor
 
     @property
-    def lost(self) -> bool:
-        """Whether its process is gone."""
-        return self.ended is not None or self._exit.done()
+    def lost(self) -> str | None:
+        """Why it cannot be used any more, None if it can."""
+        if self.ended is not None or self._exit.done():
+            return self.ended or "its process ended between cells"
+        try:
+            self.scratch.lstat()
+        except FileNotFoundError:
+            return "its files are gone"
+        except OSError:
+            pass  # Its root is being mended.
+        return None
 
     async def execute(self, code: str, timeout_s: float) -> CellResult:
         """Run a cell. If the process ends in its course, ``session_ended`` is set and ``ended`` says why."""
@@ -248,7 +257,8 @@ class SessionProcess:
             with contextlib.suppress(InfrastructureError):
                 await asyncio.shield(self._exit)
         self._stack.close()
-        await scratch.remove(self.scratch)
+        if hasattr(self, "scratch"):
+            await scratch.remove(self.scratch)
 
 
 def _checked(result: Result | None) -> Result | None:
