@@ -34,6 +34,7 @@ from mentor_sandbox.wire import (
     MAX_DESCRIPTORS,
     NICE,
     PACKET,
+    PAUSE,
     SIGNAL,
     pack_result,
 )
@@ -51,6 +52,8 @@ class Zygote:
         self.template = template
         self.pids: dict[int, int] = {}
         self.calls: dict[int, int] = {}
+        self.stopped: set[int] = set()
+        """Children that are stopped because the server wants it."""
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.orphans = template.filter is None
         """Whether a child could have started processes: seccomp allows it none."""
@@ -84,10 +87,26 @@ class Zygote:
         elif kind == KILL and call in self.pids:
             kill_group(self.pids[call])
         elif kind == SIGNAL and call in self.pids:
-            os.kill(self.pids[call], number)
+            self.signal(self.pids[call], number)
+        elif kind == PAUSE and call in self.pids:
+            self.stopped.add(self.pids[call])
+            os.kill(self.pids[call], signal.SIGSTOP)
+            self.control.send(PACKET.pack(PAUSE, call, 0, 0))
         elif kind == NICE and call in self.pids:
             self.lower(call)
         return True
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a child alone. One that has stopped itself is not continued with those that were stopped."""
+        if number == signal.SIGSTOP and pid not in self.stopped:
+            if is_stopped(pid):
+                return
+            self.stopped.add(pid)
+        elif number == signal.SIGCONT:
+            if pid not in self.stopped:
+                return
+            self.stopped.discard(pid)
+        os.kill(pid, number)
 
     def fork(self, call: int, descriptors: list[int], uid: int) -> None:
         """Start a child; its descriptors are closed here whatever happens."""
@@ -142,6 +161,7 @@ class Zygote:
             if pid == 0:
                 return
             call = self.calls.pop(pid, None)
+            self.stopped.discard(pid)
             if self.orphans:
                 self.kill_orphans()
             if call is not None:
@@ -174,6 +194,15 @@ def used_ms(pid: int) -> float:
             return int(schedstat.read().split()[0]) / 1e6
     except (OSError, IndexError):
         return 0.0
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a child is stopped."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b") ")[2][:1] == b"T"
+    except OSError:
+        return False
 
 
 def threads(pid: int) -> list[int]:

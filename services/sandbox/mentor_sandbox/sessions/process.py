@@ -1,7 +1,7 @@
 """The server's end of one session's process: cells in, results out, interrupts, limits, its end.
 
 Between cells the process is stopped (SIGSTOP): threads that a cell left behind use no CPU and write nothing while
-nobody waits for the session.
+nobody waits for the session. A cell is given to a process that is known to be stopped, which is then continued once.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class SessionProcess:
             begun = None
         if begun is None:
             raise InfrastructureError("the session's process did not start")
-        self._zygote.signal(self._call, signal.SIGSTOP)
+        self._paused = self._zygote.pause(self._call)
 
     def _output(self, name: str) -> int:
         """A memory file that is written at its end, so that it can be emptied between cells."""
@@ -126,6 +126,9 @@ class SessionProcess:
     async def execute(self, code: str, timeout_s: float) -> CellResult:
         """Run a cell. If the process ends in its course, ``session_ended`` is set and ``ended`` says why."""
         self.cells += 1
+        # Signals take the way through the zygote and cells do not. A cell that came before the last stop and this
+        # continuation would run under both, and one that stops itself would be continued.
+        await self._paused
         started = time.monotonic()
         nonce = secrets.randbits(64)
         self._empty_outputs()
@@ -141,7 +144,7 @@ class SessionProcess:
         if result is None or cause == "scratch":
             status, kind, message = await self._end(cause, forged=payload is not None and cause is None)
             return self._cell(status, None, kind, {"message": message}, started)
-        self._zygote.signal(self._call, signal.SIGSTOP)
+        self._paused = self._zygote.pause(self._call)
         return self._settled(result, cause, timeout_s, started)
 
     async def _watch(self, answer: asyncio.Task[bytes | None], started: float, timeout_s: float) -> str | None:
