@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from mentor_sandbox import child, tolerance
 from mentor_sandbox.call import apply, success
 from mentor_sandbox.walls import landlock, privileges, seccomp
-from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, prctl
+from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, fork, prctl
 from mentor_sandbox.wire import (
     CONFIG_BYTES,
     EXITED,
@@ -112,7 +112,7 @@ class Zygote:
         """Start a child; its descriptors are closed here whatever happens."""
         parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = fork()
         except OSError as error:
             self.control.send(PACKET.pack(FAILED, call, error.errno or 0, 0))
             pid = -1
