@@ -1,4 +1,7 @@
-"""CPU per untrusted call beside a bare fork-and-exit of a process warmed the same way, with the same allocator."""
+"""CPU per untrusted call beside a bare fork-and-exit of a process warmed the same way, with the same allocator.
+
+Scratch directories lie in memory, as in the containers: what a disk's file system does for them is not the sandbox's.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from mentor_sandbox.processes import ENVIRONMENT
 from tests.support.service_process import environment, running_process
 
 FORKS = 500
+MEMORY = "/dev/shm"
 IMPORTS = {"core": "import math", "scientific": "import numpy, sympy"}
 
 
@@ -27,7 +31,7 @@ async def per_call(rounds: int, seconds: float) -> list[Row]:
     """Processes of the call (zygote and child) beside the floor, and the same with the server's share."""
     rows = []
     for kind, imports in IMPORTS.items():
-        with running_process("mentor_sandbox", *LOGGED) as service:
+        with running_process("mentor_sandbox", *LOGGED, "--set", f"scratch_root={MEMORY}") as service:
             client = Client(int(service.http.rpartition(":")[2]))
             body = {"env": f"{imports}\ndef add(a, b):\n    return a + b", "call": "add(2, 3)"}
             call = client.post("/execute", body, is_five)

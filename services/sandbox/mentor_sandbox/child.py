@@ -15,6 +15,7 @@ import os
 import random
 import socket
 import sys
+import threading
 from collections.abc import Callable
 
 # By name: what a child looks up in a module for the first time writes to pages that it then has to copy.
@@ -28,6 +29,7 @@ from mentor_sandbox.wire import BEGUN, FRAME, frame
 
 EXIT_BROKEN = 70
 _SIGKILL = 9
+_main_thread: Any = threading.main_thread()
 _generator: Any = vars(random)["_inst"]
 _seed = _random.Random.seed
 RESULT_FD = 3
@@ -95,7 +97,8 @@ def run(parent: int, descriptors: list[int], template: Template, uid: int) -> No
     channel = template.channel
     request: dict[str, Any] = marshal.loads(read_frame(channel))
     _raise_walls(request, template, RESULT_FD + len(descriptors) - 2)
-    # Every fork starts from the same states of the generators.
+    # What Python does after a fork of its own: every child starts from the same states of the generators.
+    _main_thread._native_id = getpid()
     _seed(_generator)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4), "little"))
