@@ -85,7 +85,10 @@ def _write(folder: Path, rows: list[Row]) -> None:
 
 def _read(path: Path) -> list[Row]:
     plain = json.loads(path.read_text(encoding="utf-8"))
-    return [Row(**{name: value for name, value in row.items() if name not in ("ratio", "missed")}) for row in plain]
+    return [
+        Row(**{name: value for name, value in row.items() if name not in ("ratio", "missed", "not_compared")})
+        for row in plain
+    ]
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ class Peer:
 
 
 @contextmanager
-def stand_in(module: str) -> Iterator[Peer]:
+def stand_in(module: str, *arguments: str) -> Iterator[Peer]:
     """One of the servers written for the benchmark."""
     port = _free_port()
-    command = [sys.executable, "-m", f"benchmarks.sandbox.{module}", str(port)]
+    command = [sys.executable, "-m", f"benchmarks.sandbox.{module}", str(port), *arguments]
     with _running(command, port, environment(), None) as peer:
         yield peer
 

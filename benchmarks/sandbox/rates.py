@@ -59,50 +59,61 @@ async def untrusted(rounds: int, seconds: float) -> list[Row]:
         service = stack.enter_context(running_process("mentor_sandbox", *LOGGED))
         ours = Client(int(service.http.rpartition(":")[2]))
         plain = Client(stack.enter_context(stand_in("subprocess_server")).port)
+        bare = Client(stack.enter_context(stand_in("subprocess_server", "-S")).port)
         fusion = stack.enter_context(sandbox_fusion())
-        theirs = None if fusion is None else Client(fusion.port).post("/run_code", RUN_CODE, printed_five)
-        seen = await alternate(
-            [
-                ours_execute(ours),
-                plain.post("/execute", EXECUTE, is_five),
-                theirs,
-                ours.post("/run_code", RUN_CODE, printed_five),
-            ],
-            8,
-            rounds,
-            seconds,
-        )
-        for client in (ours, plain):
+        calls = [
+            ours_execute(ours),
+            ours.post("/run_code", RUN_CODE, printed_five),
+            plain.post("/execute", EXECUTE, is_five),
+            bare.post("/execute", EXECUTE, is_five),
+            None if fusion is None else Client(fusion.port).post("/run_code", RUN_CODE, printed_five),
+        ]
+        seen = await alternate(calls, 8, rounds, seconds)
+        for client in (ours, plain, bare):
             client.close()
-    (mine, n), (python, _), (other, _), (programs, m) = seen
-    name = "untrusted lane, 8 callers"
-    known = "SandboxFusion" if other else f"SandboxFusion left out ({FUSION} is not set)"
+    mine, programs, python, bare_python, other = seen
+    name, known = "untrusted lane, 8 callers", "SandboxFusion" if other[0] else f"SandboxFusion ({FUSION} is not set)"
+    process = "python -I{} per call behind FastAPI (stand-in)"
     return [
-        Row(f"{name}, /execute", "calls/s", mine, known, other, n, 20),
-        Row(f"{name}, /run_code", "calls/s", programs, known, other, m, 20),
-        Row(f"{name}, /execute", "calls/s", mine, "python -I per call behind FastAPI (stand-in)", python, n, 6),
+        rates_of(f"{name}, /execute", mine, known, other, 20),
+        rates_of(f"{name}, /run_code", programs, known, other, 20),
+        rates_of(f"{name}, /execute", mine, process.format(""), python, 6),
+        rates_of(f"{name}, /execute", mine, process.format(" -S"), bare_python),
     ]
 
 
+Seen = tuple[tuple[float, ...], int]
+
+
+def rates_of(name: str, ours: Seen, peer: str, theirs: Seen, goal: float | None = None) -> Row:
+    """A row of rates, with both numbers of calls."""
+    return Row(name, "calls/s", ours[0], peer, theirs[0], ours[1], goal, peer_samples=theirs[1])
+
+
 async def registered(rounds: int, seconds: float) -> list[Row]:
-    """Single calls and batches over REST beside an unprotected ``exec`` in the server."""
+    """Single calls and batches over REST beside unprotected servers: one that is sent the source, one that knows it by name."""
     rows = []
     batch = {"calls": [REGISTERED] * BATCH}
-    peer = "exec in the server (MENTOR/ReCall stand-in)"
+    source, named = "exec in the server (MENTOR/ReCall stand-in)", "tools by name in the server (stand-in)"
     for concurrency in (1, 8):
         with ExitStack() as stack:
             service = stack.enter_context(running_process("mentor_sandbox", *LOGGED))
             ours = Client(int(service.http.rpartition(":")[2]))
             plain = Client(stack.enter_context(stand_in("exec_server")).port)
+            known = Client(stack.enter_context(stand_in("named_server")).port)
             calls = [
                 ours.post("/v1/execute", REGISTERED, lambda answer: answer["value"] == 5),
-                plain.post("/execute", EXECUTE, is_five),
                 ours.post("/v1/execute_batch", batch, lambda a: a["results"][-1]["value"] == 5, BATCH),
+                plain.post("/execute", EXECUTE, is_five),
+                known.post("/call", REGISTERED, lambda answer: answer["value"] == 5),
+                known.post("/batch", batch, lambda a: a["results"][-1]["value"] == 5, BATCH),
             ]
-            (single, n), (theirs, _), (many, m) = await alternate(calls, concurrency, rounds, seconds)
-            for client in (ours, plain):
+            single, many, theirs, one, several = await alternate(calls, concurrency, rounds, seconds)
+            for client in (ours, plain, known):
                 client.close()
         name = f"registered lane, {concurrency} caller{'s' if concurrency > 1 else ''}"
-        rows.append(Row(name, "calls/s", single, peer, theirs, n, 1))
-        rows.append(Row(f"{name}, batches of {BATCH}", "calls/s", many, peer, theirs, m, 5))
+        rows.append(rates_of(name, single, source, theirs, 1))
+        rows.append(rates_of(f"{name}, batches of {BATCH}", many, source, theirs, 5))
+        rows.append(rates_of(name, single, named, one))
+        rows.append(rates_of(f"{name}, batches of {BATCH}", many, f"{named}, batches of {BATCH}", several))
     return rows

@@ -1,6 +1,7 @@
 """A stand-in for the usual simple sandbox, written for the benchmark: ``python -I`` for every call, behind FastAPI.
 
-No walls but the process boundary and a time limit. ``python -m benchmarks.sandbox.subprocess_server PORT``.
+No walls but the process boundary and a time limit. ``python -m benchmarks.sandbox.subprocess_server PORT [-S]``: with ``-S``
+the interpreter does not import ``site``, so that it starts as fast as it can, and has no packages.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ async def execute(request: Request) -> dict[str, Any]:
     """Run ``env``, evaluate ``call``, in a fresh interpreter."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-c", _RUN, stdin=pipe, stdout=pipe, stderr=pipe
+        sys.executable, "-I", *sys.argv[2:], "-c", _RUN, stdin=pipe, stdout=pipe, stderr=pipe
     )
     body = json.dumps({"env": request.env, "call": request.call}).encode()
     try:

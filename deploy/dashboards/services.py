@@ -92,6 +92,11 @@ SANDBOX = Board(
                         ),
                     ),
                 ),
+                Panel(
+                    "Scratch root mended",
+                    (("sum by (how) (increase(mentor_sandbox_scratch_repairs_total[10m])) or vector(0)", "{{how}}"),),
+                    about="In ten minutes: its mode was restored, or a new one took its place. Nothing inside can cause it.",
+                ),
                 Panel("Open sessions", (("sum(mentor_sandbox_sessions)", "open"),)),
                 Panel(
                     "Sessions ended",

@@ -69,6 +69,17 @@ def test_the_sandbox_has_no_way_out_and_a_filter_of_its_own() -> None:
     assert {"landlock_create_ruleset", "seccomp", "prctl"} <= allowed
 
 
+def test_the_retriever_is_administered_on_a_port_that_tools_cannot_reach() -> None:
+    loaded = services()
+    admin = loaded["retriever"]["environment"]["MENTOR_RETRIEVER_ADMIN_PORT"]
+    url = loaded["sandbox"]["environment"]["MENTOR_SANDBOX_SEARCH_URL"]
+    assert url == "http://retriever:8081"
+    assert admin not in url
+    assert any(port.endswith(f":{admin}") for port in loaded["retriever"]["ports"])
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
+    assert [f"retriever:{admin}"] in [entry["targets"] for entry in scraped["static_configs"]]
+
+
 def test_workers_get_the_time_that_their_jobs_may_take_to_save_themselves() -> None:
     for name, service in services().items():
         if name.endswith("-worker"):

@@ -61,7 +61,7 @@ async def ours(url: str, canaries: Canaries, cases: Sequence[Case]) -> dict[str,
     """Every lane of the sandbox at a URL."""
     found = {}
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=180, limits=limits, trust_env=False) as client:
         for lane in LANES:
             found[lane.name] = await attack(lane(client), cases, canaries, concurrency=8)
     return found

@@ -14,7 +14,7 @@ from typing import Any
 BREACHED = "BREACHED"
 OK, TOOL_ERROR, INVALID = ("ok",), ("tool_error",), ("invalid_call",)
 TIMEOUT, MEMORY, OUTPUT, KILLED, REFUSED = ("timeout",), ("memory",), ("output_limit",), ("killed",), ("refused",)
-TIME_LIMIT_S = 1.0
+TIME_LIMIT_S = 0.5
 PATIENCE_S = 15.0
 
 

@@ -221,3 +221,18 @@ def test_health_lists_the_walls(sandbox: ServiceProcess) -> None:
     walls = sandbox.get("/health").json()["walls"]
     assert {"rlimits", "landlock", "seccomp", "no_new_privs", "capabilities", "scratch"} <= walls.keys()
     assert re.match("on", walls["seccomp"])
+
+
+CHILD = """
+import os, random, threading
+import numpy
+def own():
+    return threading.main_thread().native_id == os.getpid() == threading.get_native_id()
+"""
+
+
+def test_a_child_is_as_python_makes_one_after_a_fork(sandbox: ServiceProcess) -> None:
+    body = {"env": CHILD, "call": "[random.random(), float(numpy.random.random()), own()]", "timeout": 20}
+    seen = [sandbox.post("/execute", body).json()["result"] for _ in range(6)]
+    assert all(fine for _, _, fine in seen)
+    assert len({number for number, _, _ in seen}) == len({number for _, number, _ in seen}) == len(seen)

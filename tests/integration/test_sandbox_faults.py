@@ -27,6 +27,7 @@ from mentor_sandbox import processes
 from mentor_sandbox.app import build
 from mentor_sandbox.execution import Execution, Limits
 from mentor_sandbox.lanes.untrusted import verdict
+from mentor_sandbox.scratch_root import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
 from mentor_sandbox.ticker import Ticker
 from tests.support.service_process import ServiceProcess, run_to_exit, running_process
@@ -220,12 +221,15 @@ def daemonise():
         "expression": None,
     }
     settings = SandboxSettings()
-    execution = Execution(zygote, settings, tmp_path, Ticker())
+    root = ScratchRoot(tmp_path)
+    execution = Execution(zygote, settings, root, Ticker())
     outcome = await execution.run(request, Limits.of(settings, 5))
     children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
     await asyncio.to_thread(eventually, lambda: not children.read_text().strip(), 10)
     zygote.stop()
     assert verdict(outcome, 1, settings).value_json == '"left"'
+    assert [path.name for path in root.path.iterdir()] == ["lock"]
+    root.remove()
     assert list(tmp_path.iterdir()) == []
 
 

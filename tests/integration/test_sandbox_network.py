@@ -34,6 +34,12 @@ class _Retriever(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        self.server.seen.append((self.path, dict(self.headers)))  # type: ignore[attr-defined]
+        self.send_error(404)
+
+    do_PUT = do_DELETE = do_GET
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.seen.append((self.path, dict(self.headers)))  # type: ignore[attr-defined]
@@ -117,6 +123,35 @@ def test_our_own_retriever_gets_the_key_which_the_tool_never_sees(retriever: Ser
             assert answer["error"] is None
             assert "s3cret" not in str(answer["result"])
     assert retriever.seen[-1][1]["Authorization"] == "Bearer s3cret-key-of-ours"
+
+
+ADMINISTRATION = """
+import urllib.error, urllib.request
+def ask(method, path, base='<search-url-placeholder>', **headers):
+    request = urllib.request.Request(base + path, data=b'{"query": "x", "top_n": 1}', method=method, headers=headers)
+    try:
+        return urllib.request.urlopen(request, timeout=10).status
+    except urllib.error.HTTPError as error:
+        return [error.code, error.read().decode()]
+"""
+
+
+def test_source_with_the_placeholder_may_search_and_nothing_else(sandbox: ServiceProcess, retriever: Server) -> None:
+    assert execute(sandbox, ADMINISTRATION, "[ask('POST', '/batch_search'), ask('POST', '/v1/search')]")["result"] == [
+        200,
+        200,
+    ]
+    before = len(retriever.seen)
+    for method, path in [
+        *(("POST", path) for path in ("/v1/index/swap", "/v1/index", "/", "/search/", "/search?x=1", "/docs", "/metrics")),
+        *(("POST", path) for path in ("//search", "/./search", "/v1/../search", "/%73earch", "/SEARCH", "/search%00")),
+        *((method, "/search") for method in ("GET", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "PATCH", "post")),
+        ("GET", "/v1/index"),
+    ]:  # fmt: skip
+        code, said = execute(sandbox, ADMINISTRATION, f"ask({method!r}, {path!r})")["result"]
+        assert code == 403, (method, path)
+        assert method == "HEAD" or "may search here and nothing else" in said, said
+    assert len(retriever.seen) == before
 
 
 def test_a_registered_tool_reaches_the_hosts_of_its_list_from_a_warm_worker(sandbox: ServiceProcess) -> None:
@@ -213,6 +248,61 @@ async def test_the_proxy_tunnels_to_allowed_hosts_only(proxy: Proxy, retriever: 
     assert await ask(proxy, connect) == "HTTP/1.1 200 Connection established"
     elsewhere = f"CONNECT 127.0.0.1:1 HTTP/1.1\r\n{authorised(proxy)}\r\n"
     assert await ask(proxy, elsewhere) == "HTTP/1.1 403 Forbidden"
+
+
+@pytest.fixture
+async def searching(retriever: Server) -> Any:
+    running = Proxy([retriever.host], ours=retriever.host)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+BODY = '{"query": "a", "top_n": 1}'
+LENGTH = f"Content-Length: {len(BODY)}\r\n"
+TRICKS = {
+    "tunnel": ("CONNECT HOST HTTP/1.1", ""),
+    "user in the address": ("POST http://user@HOST/search HTTP/1.1", LENGTH),
+    "other address in front": ("POST http://127.0.0.1:1@HOST/search HTTP/1.1", LENGTH),
+    "backslash": ("POST http://HOST\\@127.0.0.1:1/search HTTP/1.1", LENGTH),
+    "fragment": ("POST http://HOST/v1/index#/search HTTP/1.1", LENGTH),
+    "path as parameter": ("POST http://HOST/v1/index;/search HTTP/1.1", LENGTH),
+    "tab in the path": ("POST http://HOST/v1/\tindex HTTP/1.1", LENGTH),
+    "line feed in the path": ("POST http://HOST/search\nGET HTTP/1.1", LENGTH),
+    "chunked": ("POST http://HOST/search HTTP/1.1", "Transfer-Encoding: chunked\r\n"),
+    "chunked and length": ("POST http://HOST/search HTTP/1.1", LENGTH + "Transfer-Encoding: chunked\r\n"),
+    "chunked in disguise": ("POST http://HOST/search HTTP/1.1", LENGTH + "Transfer-Encoding : chunked\r\n"),
+    "field behind a line feed": (
+        "POST http://HOST/search HTTP/1.1",
+        LENGTH + "Accept: a\nTransfer-Encoding: chunked\r\n",
+    ),
+    "folded field": ("POST http://HOST/search HTTP/1.1", LENGTH + "Accept: a\r\n b\r\n"),
+    "two lengths": ("POST http://HOST/search HTTP/1.1", LENGTH + "Content-Length: 0\r\n"),
+    "negative length": ("POST http://HOST/search HTTP/1.1", "Content-Length: -1\r\n"),
+    "signed length": ("POST http://HOST/search HTTP/1.1", "Content-Length: +26\r\n"),
+    "lengths in a list": ("POST http://HOST/search HTTP/1.1", "Content-Length: 26, 26\r\n"),
+    "no length": ("POST http://HOST/search HTTP/1.1", ""),
+    "upgrade": ("POST http://HOST/search HTTP/1.1", LENGTH + "Connection: Upgrade\r\nUpgrade: h2c\r\n"),
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+async def test_no_trick_of_the_protocol_gets_past_the_search(searching: Proxy, retriever: Server, trick: str) -> None:
+    line, fields = TRICKS[trick]
+    before = len(retriever.seen)
+    head = f"{line.replace('HOST', retriever.host)}\r\n{authorised(searching)}{fields}\r\n"
+    answered = await ask(searching, head + BODY)
+    assert answered == "" or answered.split()[1] in ("400", "403", "411"), answered
+    assert len(retriever.seen) == before
+
+
+async def test_a_second_request_behind_a_search_reaches_nobody(searching: Proxy, retriever: Server) -> None:
+    before = len(retriever.seen)
+    head = f"POST http://{retriever.host}/search HTTP/1.1\r\n{authorised(searching)}{LENGTH}X-Mine: 1\r\n\r\n"
+    second = f"POST /v1/index/swap HTTP/1.1\r\nHost: {retriever.host}\r\n{LENGTH}\r\n{BODY}"
+    assert await ask(searching, head + BODY + second) == "HTTP/1.1 200 OK"
+    assert [path for path, _ in retriever.seen[before:]] == ["/search"]
+    assert "x-mine" not in {name.lower() for name in retriever.seen[-1][1]}
 
 
 async def test_an_allowed_host_that_is_away_is_a_bad_gateway() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -53,6 +56,34 @@ def session(sandbox: ServiceProcess) -> Iterator[Client]:
     client = Client(sandbox)
     yield client
     client.close()
+
+
+FIRST = "import time\nopen('begun', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)"
+
+
+def test_a_cell_that_stops_itself_stays_stopped_however_late_the_signals_of_the_last_one_come(
+    sandbox: ServiceProcess, session: Client
+) -> None:
+    pid = session.run("import os\nos.getpid()")["value"]
+    zygote = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    state = lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]  # noqa: E731
+    eventually(lambda: state() == "T", what="it is stopped between cells")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(
+            session.run, "import time\nopen('begun', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.01)"
+        )
+        begun = Path(f"/proc/{pid}/cwd")
+        eventually((begun / "begun").exists, what="the first cell runs")
+        os.kill(zygote, signal.SIGSTOP)
+        try:
+            (begun / "go").touch()
+            first.result(30)
+            second = pool.submit(session.run, "import signal\nos.kill(os.getpid(), signal.SIGSTOP)", timeout_s=0.5)
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: state() == "T", within=0.5, what="the second cell ran before it should")
+        finally:
+            os.kill(zygote, signal.SIGCONT)
+        assert second.result(30)["status"] == "timeout"
 
 
 def test_a_session_keeps_variables_imports_and_files(session: Client) -> None:

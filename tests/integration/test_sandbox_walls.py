@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,13 @@ from mentor.serving.metrics import new_registry
 from mentor.tools import MATH_TOOLS
 from mentor_sandbox.engine import Sandbox
 from mentor_sandbox.results import Call
-from mentor_sandbox.scratch import ScratchRoot, exceeds, make, remove
+from mentor_sandbox.scratch import exceeds, make, remove
+from mentor_sandbox.scratch_root import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
 from mentor_sandbox.throttle import Throttle
 from mentor_sandbox.ticker import Ticker
 from mentor_sandbox.walls import outer, standing, uids
+from tests.support.service_process import environment
 
 OFF = {"landlock": "unavailable", "uid": "off: none to give", "gvisor": "off"}
 
@@ -82,6 +86,41 @@ def test_every_wall_is_told_on_this_machine() -> None:
     inner = {"process", "session", "rlimits", "landlock", "seccomp", "no_new_privs", "capabilities", "scratch", "uid"}
     assert inner <= found.keys()
     assert {"user_namespace", "pid_namespace", "net_namespace", "cgroup", "gvisor"} <= found.keys()
+
+
+TRUNCATION = """
+import os, socket, sys
+from mentor_sandbox.walls import libc, seccomp
+libc.prctl(libc.PR_SET_NO_NEW_PRIVS, 1)
+seccomp.install(seccomp.common(network=False, landlock_version=int(sys.argv[1])))
+path = sys.argv[2]
+for name, attempt in (
+    ("truncate", lambda: os.truncate(path, 1)),
+    ("read only", lambda: os.close(os.open(path, os.O_RDONLY | os.O_TRUNC))),
+    ("written", lambda: open(path, "w").close()),
+    ("ftruncate", lambda: open(path, "r+").truncate(1)),
+    ("read", lambda: open(path).close()),
+):
+    try:
+        attempt()
+        print(name, end=";")
+    except OSError as error:
+        print(name, error.errno, end=";")
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [(2, "truncate 1;read only 1;written;ftruncate;read;"), (3, "truncate;read only;written;ftruncate;read;")],
+)
+def test_where_landlock_does_not_govern_truncation_only_what_is_open_for_writing_is_cut(
+    version: int, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("content")
+    command = [sys.executable, "-c", TRUNCATION, str(version), str(path)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == said
 
 
 class Recorded:

@@ -203,7 +203,6 @@ def test_the_sandbox_withstands_escapes_and_keeps_nothing(stack: Stack) -> None:
         assert key not in json.dumps(result), name
         refused = result["error"] is not None or (isinstance(result["result"], int) and result["result"] < 0)
         assert refused, f"{name}: {result}"
-    assert results["memory"]["status"] in ("memory", "killed"), results["memory"]
     eventually(lambda: processes() <= before + 6, 30, what="no process left over in the sandbox")
     after = stack.containers()["sandbox"]
     assert (after["State"]["Pid"], after["RestartCount"]) == (sandbox["State"]["Pid"], 0)

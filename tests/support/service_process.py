@@ -29,11 +29,18 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class ServiceProcess:
-    """A running service; ``http`` and ``grpc`` say where it listens."""
+    """A running service; ``http`` and ``grpc`` say where it listens. ``options`` are those of ``subprocess.Popen``."""
 
-    def __init__(self, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", module, "--port", "0", "--grpc-port", "0", *arguments]
-        self.process = subprocess.Popen(command, env=environment(env), stderr=subprocess.PIPE, text=True)
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        python: str = sys.executable,
+        **options: Any,
+    ) -> None:
+        command = [python, "-m", module, "--port", "0", "--grpc-port", "0", *arguments]
+        self.process = subprocess.Popen(command, env=environment(env), stderr=subprocess.PIPE, text=True, **options)
         self.lines: list[str] = []
         self._listening = threading.Event()
         self.http = ""

@@ -27,7 +27,7 @@ MODULE_NAME = "__sandbox__"
 def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any]) -> None:
     """Be the call."""
     begun(channel)
-    payload = pack_result(request["nonce"], guarded(lambda: _perform(request)))
+    payload = pack_result(request["nonce"], guarded(lambda: perform(request)))
     limit: int = config["result_bytes"]
     if len(payload) > limit + RESULT_OVERHEAD:
         payload = pack_result(request["nonce"], too_large(limit))
@@ -60,7 +60,8 @@ def raised(error: BaseException) -> Result:
     return failure("tool_error", type(error).__name__, message(error))
 
 
-def _perform(request: dict[str, Any]) -> Result:
+def perform(request: dict[str, Any]) -> Result:
+    """Run the source, then call the function or evaluate the expression."""
     namespace = new_module(MODULE_NAME)
     code = request["code"]
     exec(marshal.loads(code) if code else compile(request["source"], "<tools>", "exec", dont_inherit=True), namespace)

@@ -6,15 +6,21 @@ with a ``run(request, channel, config)``; they are imported in the zygote, so th
 
 from __future__ import annotations
 
+import _random
 import gc
 import importlib
 import io
 import marshal
 import os
+import random
 import socket
 import sys
-import time
+import threading
 from collections.abc import Callable
+
+# By name: what a child looks up in a module for the first time writes to pages that it then has to copy.
+from os import _exit, chdir, closerange, dup2, getpid, getppid, setsid, umask
+from time import monotonic
 from typing import Any, NoReturn
 
 from mentor_sandbox.walls import landlock, privileges, rlimits, seccomp
@@ -23,6 +29,9 @@ from mentor_sandbox.wire import BEGUN, FRAME, frame
 
 EXIT_BROKEN = 70
 _SIGKILL = 9
+_main_thread: Any = threading.main_thread()
+_generator: Any = vars(random)["_inst"]
+_seed = _random.Random.seed
 RESULT_FD = 3
 _LAST_FD = 65536
 _ROLE_MODULES = ("call", "worker", "program", "session")
@@ -40,8 +49,11 @@ class Template:
         self.filter = seccomp.Filter(seccomp.for_call()) if config["seccomp"] else None
         self.channel = _channel()
         _occupy_low_descriptors()
-        self.streams = (_stream(1), _stream(2))
+        # The zygote's own output goes the same way, so that no child has to take the streams, or to give others up.
+        sys.stdout = vars(sys)["__stdout__"] = _stream(1)
+        sys.stderr = vars(sys)["__stderr__"] = _stream(2)
         rlimits.apply_common(file_bytes=config["file_bytes"])
+        self.limits = rlimits.Limits()
         self.roles: dict[str, Role] = {
             name: importlib.import_module(f"mentor_sandbox.{name}").run for name in _ROLE_MODULES
         }
@@ -77,27 +89,27 @@ def run(parent: int, descriptors: list[int], template: Template, uid: int) -> No
     if uid >= 0:
         privileges.become(uid)
     prctl(PR_SET_PDEATHSIG, _SIGKILL)
-    if os.getppid() != parent:
-        os._exit(EXIT_BROKEN)
-    os.setsid()
-    os.umask(0o077)
+    if getppid() != parent:
+        _exit(EXIT_BROKEN)
+    setsid()
+    umask(0o077)
     _place(descriptors)
     channel = template.channel
     request: dict[str, Any] = marshal.loads(read_frame(channel))
     _raise_walls(request, template, RESULT_FD + len(descriptors) - 2)
-    sys.stdout, sys.stderr = template.streams
-    vars(sys)["__stdout__"], vars(sys)["__stderr__"] = template.streams
+    # What Python does after a fork of its own: every child starts from the same states of the generators.
+    _main_thread._native_id = getpid()
+    _seed(_generator)
     if "numpy" in sys.modules:
-        # Every fork starts from the same generator state; Python reseeds its own, NumPy does not.
         sys.modules["numpy"].random.seed(int.from_bytes(os.urandom(4), "little"))
     gc.enable()
     template.roles[request["role"]](request, channel, template.config)
-    os._exit(0)
+    _exit(0)
 
 
 def begun(channel: socket.socket) -> None:
     """Tell the server that the walls stand: the clock of a call starts here."""
-    channel.sendall(frame(BEGUN.pack(time.monotonic())))
+    channel.sendall(frame(BEGUN.pack(monotonic())))
 
 
 def read_frame(channel: socket.socket) -> bytes:
@@ -108,26 +120,26 @@ def read_frame(channel: socket.socket) -> bytes:
 
 def _place(descriptors: list[int]) -> None:
     """The socket and what follows at fixed places, output to the server's files. Input is nowhere, as the zygote's."""
-    os.dup2(descriptors[0], RESULT_FD)
-    os.dup2(descriptors[1], 1)
-    os.dup2(descriptors[2], 2)
+    dup2(descriptors[0], RESULT_FD)
+    dup2(descriptors[1], 1)
+    dup2(descriptors[2], 2)
     for place, descriptor in enumerate(descriptors[3:], RESULT_FD + 1):
-        os.dup2(descriptor, place)
+        dup2(descriptor, place)
 
 
 def _raise_walls(request: dict[str, Any], template: Template, first_closed: int) -> None:
     config = template.config
-    os.chdir(request["scratch"])
+    chdir(request["scratch"])
     template.readable.restrict(request["scratch"], request["ports"])
-    os.closerange(first_closed, _LAST_FD)
-    rlimits.apply(
+    closerange(first_closed, _LAST_FD)
+    template.limits.apply(
         cpu_s=request["cpu_s"],
         memory_bytes=template.base_memory + request["memory_bytes"],
         open_files=config["open_files"],
         processes=config["processes"] if template.filter else 0,
     )
     if template.filter is not None:
-        template.filter.install(os.getpid())
+        template.filter.install(getpid())
     for name, value in request["environment"].items():
         os.environ[name] = value
 
@@ -140,6 +152,6 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     while len(parts) < size:
         data = channel.recv(min(size - len(parts), 1 << 20))
         if not data:
-            os._exit(EXIT_BROKEN)
+            _exit(EXIT_BROKEN)
         parts += data
     return bytes(parts)

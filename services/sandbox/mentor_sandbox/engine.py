@@ -55,6 +55,7 @@ class Sandbox:
         shared = settings, self.pool, self.network, self.ticker, self.metrics, Throttle(self.ticker)
         self.untrusted = UntrustedLane(*shared)
         self.registered = RegisteredLane(*shared, registered if settings.lane in (None, "registered") else [])
+        self.pool.on_new_root = self.registered.renew
         self.remote = McpLane(settings, self.tools)
         self._lanes = (self.registered, self.untrusted, self.remote)
         self._add_gauges()
@@ -288,6 +289,8 @@ class Sandbox:
             return reason
         if down := self.pool.down():
             return f"no zygote of kind {', '.join(down)} is up"
+        if (reason := self.pool.scratch_trouble) is not None:
+            return reason
         if down := self.registered.down():
             return f"no worker of kind {', '.join(down)} is up"
         return None

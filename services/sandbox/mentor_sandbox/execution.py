@@ -11,13 +11,11 @@ import asyncio
 import contextlib
 import marshal
 import os
-import secrets
 import signal
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import structlog
@@ -26,6 +24,7 @@ from mentor.errors import InfrastructureError
 from mentor_sandbox import scratch
 from mentor_sandbox.processes import Exit, ZygoteProcess
 from mentor_sandbox.results import Status
+from mentor_sandbox.scratch_root import ScratchRoot
 from mentor_sandbox.settings import MIB, SandboxSettings
 from mentor_sandbox.ticker import Ticker
 from mentor_sandbox.wire import BEGUN, FRAME, frame
@@ -80,20 +79,19 @@ class Execution:
     """Runs one prepared request in a fork of ``zygote``. Use once.
 
     Args:
-        scratch_root: where its scratch directory is made. ``scratch`` names the directory while it runs; what is to be
-            in it at the start or saved at the end is the business of ``before`` and ``after``, which subclasses
-            override.
+        root: where its scratch directory is made. ``scratch`` names the directory while it runs; what is to be in it at
+            the start or saved at the end is the business of ``before`` and ``after``, which subclasses override.
         uid: user id to give it; -1 for none.
     """
 
     def __init__(
-        self, zygote: ZygoteProcess, settings: SandboxSettings, scratch_root: Path, ticker: Ticker, uid: int = -1
+        self, zygote: ZygoteProcess, settings: SandboxSettings, root: ScratchRoot, ticker: Ticker, uid: int = -1
     ) -> None:
         self._zygote = zygote
         self._settings = settings
         self._ticker = ticker
         self._uid = uid
-        self.scratch = scratch_root / f"call-{secrets.token_hex(8)}"
+        self._root = root
         self.started = time.monotonic()
         self.begun: float | None = None
         self.killed_for: str | None = None
@@ -108,11 +106,11 @@ class Execution:
         """The outcome. ``request`` names the child's role and holds what the role needs.
 
         Raises:
-            InfrastructureError: the zygote died, no process could be started, or it did not begin in time.
+            InfrastructureError: the zygote died, no directory could be made or process started, or it did not begin in time.
         """
         self._limits = limits
+        self.scratch = self._root.new("call", self._uid)
         try:
-            scratch.make(self.scratch, self._uid)
             self.before()
             with _Ends() as ends:
                 outcome = await self._run(request, ends)

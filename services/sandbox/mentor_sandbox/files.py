@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -135,16 +134,6 @@ def listed(root: Path, most: int) -> list[str]:
             if stat.S_ISREG(mode) and len(found) < most:
                 found.append(str(Path(path, name).relative_to(root)))
     return sorted(found)
-
-
-def clear(root: Path) -> None:
-    """Remove everything in a scratch directory, but not the directory."""
-    with os.scandir(root) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                Path(entry.path).unlink()
 
 
 def _mode(name: str, directory: int) -> int:

@@ -16,7 +16,18 @@ _BUCKETS = (
     *(0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0),
 )
 _KILLS = frozenset({"timeout", "scratch", "cancelled", "died", "protocol"})
-_REASONS = _KILLS | {"calls", "surplus", "long", "memory", "output", "streams", "builtins", "leftovers", "zygote"}
+_REASONS = _KILLS | {
+    "calls",
+    "surplus",
+    "long",
+    "memory",
+    "output",
+    "streams",
+    "builtins",
+    "leftovers",
+    "zygote",
+    "root",
+}
 States = Callable[[], dict[tuple[str, ...], int]]
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -14,11 +13,12 @@ from prometheus_client import CollectorRegistry, Counter
 
 from mentor.errors import InfrastructureError, MentorError
 from mentor_sandbox.processes import KINDS, ZygoteProcess
-from mentor_sandbox.scratch import ScratchRoot
+from mentor_sandbox.scratch_root import MODES, NEW_ROOT, ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
 
 log = structlog.get_logger("pool")
 _RESTART_WAIT_S = (0.0, 0.1, 0.5, 1.0, 5.0)
+_SCRATCH_PERIOD_S = 1.0
 
 
 class Pool:
@@ -37,15 +37,28 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_uids = uids is not None
         self._uids = deque(range(uids[0], uids[0] + uids[1])) if uids else deque()
+        self._probe_uid = uids[0] if uids else -1
         self._scratch: ScratchRoot | None = None
+        self.scratch_trouble: str | None = None
+        """Why calls get no directory to work in, as of a second ago."""
+        self.on_new_root: Callable[[], None] = lambda: None
+        """Called when directories are made in another place than before."""
         self._restarts = Counter(
             "mentor_sandbox_zygote_restarts_total", "Zygotes that died and were replaced.", ("kind",), registry=registry
         )
         for kind in KINDS:
             self._restarts.labels(kind)
+        self._repairs = Counter(
+            "mentor_sandbox_scratch_repairs_total",
+            "Times that scratch directories could not be made and their root was mended.",
+            ("how",),
+            registry=registry,
+        )
+        for how in (MODES, NEW_ROOT):
+            self._repairs.labels(how)
 
     @property
-    def scratch(self) -> Path:
+    def scratch(self) -> ScratchRoot:
         """Where scratch directories are made.
 
         Raises:
@@ -53,7 +66,7 @@ class Pool:
         """
         if self._scratch is None:
             raise InfrastructureError("the sandbox is starting")
-        return self._scratch.path
+        return self._scratch
 
     @contextmanager
     def uid(self) -> Iterator[int]:
@@ -81,7 +94,8 @@ class Pool:
 
     async def start(self) -> None:
         """Make the scratch root and start the warm kinds."""
-        self._scratch = ScratchRoot(self._settings.scratch_root)
+        self._scratch = ScratchRoot(self._settings.scratch_root, self._probe_uid, self._mended)
+        self.spawn(self._watch(self._scratch))
         for kind in self._settings.warm:
             await self._ensure(kind)
 
@@ -116,6 +130,26 @@ class Pool:
         if self._scratch is not None:
             self._scratch.remove()
             self._scratch = None
+
+    async def _watch(self, root: ScratchRoot) -> None:
+        """Try every second what every call needs, so that it is mended before a call needs it."""
+        while True:
+            try:
+                trouble = root.trouble()
+            except Exception as error:
+                # A boundary: a watch that dies would leave a service that claims to be well.
+                log.exception("the scratch root cannot be tried")
+                trouble = f"the scratch root cannot be tried: {type(error).__name__}"
+            if trouble is not None and trouble != self.scratch_trouble:
+                log.error("no scratch directories", reason=trouble)
+            self.scratch_trouble = trouble
+            await asyncio.sleep(_SCRATCH_PERIOD_S)
+
+    def _mended(self, how: str) -> None:
+        self._repairs.labels(how).inc()
+        self.scratch_trouble = None
+        if how == NEW_ROOT:
+            self.on_new_root()
 
     async def _ensure(self, kind: str) -> None:
         if kind not in self._starting:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import os
@@ -11,6 +10,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import structlog
 
 from mentor.errors import InfrastructureError
 from mentor_sandbox.settings import MIB, SandboxSettings
-from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET, SIGNAL
+from mentor_sandbox.wire import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET, PAUSE, SIGNAL
 
 log = structlog.get_logger("zygote")
 _PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
@@ -103,6 +103,8 @@ class ZygoteProcess:
         self._ids = itertools.count(1)
         self._exits: dict[int, asyncio.Future[Exit]] = {}
         self._lowered: dict[int, Callable[[], None]] = {}
+        self._pausing: dict[int, asyncio.Future[None]] = {}
+        self._unsent: deque[bytes] = deque()
 
     def __contains__(self, call: object) -> bool:
         """Whether a child has not ended yet, as far as is known."""
@@ -178,15 +180,41 @@ class ZygoteProcess:
         """Send a signal to a child alone: interrupt, stop or continue a session."""
         self._tell(SIGNAL, call, number)
 
+    def pause(self, call: int) -> asyncio.Future[None]:
+        """Stop a child alone; done when it is stopped, or gone: what was asked for before has reached it by then."""
+        paused = asyncio.get_running_loop().create_future()
+        if self.alive and call in self._exits:
+            self._pausing[call] = paused
+            self._tell(PAUSE, call)
+        else:
+            paused.set_result(None)
+        return paused
+
     def lower(self, call: int, lowered: Callable[[], None]) -> None:
         """Lower a child's priority if it has computed for some time; ``lowered`` is then called."""
         self._lowered[call] = lowered
         self._tell(NICE, call)
 
     def _tell(self, kind: bytes, call: int, number: int = 0) -> None:
-        if self.alive and call in self._exits:
-            with contextlib.suppress(BlockingIOError):
-                self._control.send(PACKET.pack(kind, call, number, 0))
+        if not self.alive or call not in self._exits:
+            return
+        self._unsent.append(PACKET.pack(kind, call, number, 0))
+        if len(self._unsent) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what the socket takes, the rest when it takes more: a kill that is lost would never be repeated."""
+        loop = asyncio.get_running_loop()
+        while self._unsent:
+            try:
+                self._control.send(self._unsent[0])
+            except BlockingIOError:
+                loop.add_writer(self._control.fileno(), self._flush)
+                return
+            except OSError:
+                return  # It is gone; its reader says so.
+            self._unsent.popleft()
+        loop.remove_writer(self._control.fileno())
 
     def stop(self) -> None:
         """End the zygote and with it every call."""
@@ -215,6 +243,10 @@ class ZygoteProcess:
             if (lowered := self._lowered.pop(call, None)) is not None:
                 lowered()
             return
+        if (paused := self._pausing.pop(call, None)) is not None and not paused.done():
+            paused.set_result(None)
+        if kind == PAUSE:
+            return
         ended = self._exits.pop(call, None)
         self._lowered.pop(call, None)
         if ended is None or ended.done():
@@ -226,7 +258,9 @@ class ZygoteProcess:
 
     def _on_death(self) -> None:
         self.alive = False
-        asyncio.get_running_loop().remove_reader(self._control.fileno())
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._control.fileno())
+        loop.remove_writer(self._control.fileno())
         self._control.close()
         self._process.kill()
         self._process.wait()
@@ -235,4 +269,8 @@ class ZygoteProcess:
                 ended.set_exception(InfrastructureError(f"the {self.kind} zygote died with the call in flight"))
                 ended.exception()
         self._exits.clear()
+        for paused in self._pausing.values():
+            if not paused.done():
+                paused.set_result(None)
+        self._pausing.clear()
         self.died.set()

@@ -1,7 +1,9 @@
 """A forward proxy of the sandbox: the one way out for calls that may reach named hosts.
 
 It speaks HTTP/1.1 (absolute-form requests) and CONNECT, resolves names itself, and forwards to the ``host:port`` pairs
-of its list only; to everything else it answers 403. A call reaches it because Landlock allows the call this one port,
+of its list only; to everything else it answers 403. To the retriever it passes on searches alone (``searching``).
+
+A call reaches it because Landlock allows the call this one port,
 and finds it through HTTP_PROXY and HTTPS_PROXY, which carry the list's password: another process of the machine that
 connects to the port is refused with 407.
 
@@ -21,6 +23,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from mentor.rpc.credentials import client_key
+from mentor_sandbox.searching import Refused, Search, search
 
 log = structlog.get_logger("proxy")
 _MAX_HEAD = 65536
@@ -33,8 +36,8 @@ _PORTS = {"http": 80, "https": 443}
 class Proxy:
     """One allow-list with a port and a password of its own.
 
-    ``ours`` names a host that is a service of this system: requests to it carry this deployment's API key, which the proxy adds
-    and no tool ever sees.
+    ``ours`` names the retriever: searches in it carry this deployment's API key, which the proxy adds and no tool ever sees,
+    and nothing but searches reaches it.
     """
 
     def __init__(self, allowed: Collection[str], ours: str | None = None) -> None:
@@ -87,26 +90,46 @@ class Proxy:
         head = await reader.readuntil(b"\r\n\r\n")
         line, *fields = head.decode("latin-1").split("\r\n")[:-2]
         method, target, _ = line.split(" ", 2)
-        headers = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-        if not secrets.compare_digest(headers.get("proxy-authorization", ""), self._expected):
-            await _refuse(writer, "407 Proxy Authentication Required", "this proxy serves calls of the sandbox")
-            return
-        host, port = _destination(method, target)
-        if f"{host}:{port}" not in self.allowed:
-            await _refuse(writer, "403 Forbidden", f"the sandbox allows no connection to {host}:{port}")
-            return
         try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                theirs = await asyncio.open_connection(host.strip("[]"), port)
-        except (OSError, TimeoutError) as error:
-            await _refuse(writer, "502 Bad Gateway", f"cannot reach {host}:{port}: {error}")
+            host, port, asked = self._admitted(method, target, fields)
+            theirs = await _connected(host, port)
+        except Refused as refusal:
+            await _refuse(writer, refusal.status, str(refusal))
             return
-        if method == "CONNECT":
+        if asked is not None:
+            theirs[1].write(asked.head(f"{host}:{port}", client_key()))
+        elif method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
-            key = client_key() if f"{host}:{port}" == self._ours else None
-            theirs[1].write(_forwarded(method, target, fields, key))
-        await _relay((reader, writer), theirs)
+            theirs[1].write(_forwarded(method, target, fields))
+        await _relay((reader, writer), theirs, None if asked is None else asked.length)
+
+    def _admitted(self, method: str, target: str, fields: list[str]) -> tuple[str, int, Search | None]:
+        """Where the request goes, and what it asks of the retriever if that is where.
+
+        Raises:
+            Refused: its sender or its destination is not on the list, or it asks the retriever for more than to search.
+            ValueError: it is no request to a proxy.
+        """
+        given = [
+            field.partition(":")[2].strip() for field in fields if field.lower().startswith("proxy-authorization:")
+        ]
+        if not secrets.compare_digest("".join(given).encode("latin-1"), self._expected.encode()):
+            raise Refused("this proxy serves calls of the sandbox", "407 Proxy Authentication Required")
+        host, port = _destination(method, target)
+        name = f"{host}:{port}"
+        if name not in self.allowed:
+            raise Refused(f"the sandbox allows no connection to {name}")
+        return host, port, search(method, target, fields, name) if name == self._ours else None
+
+
+async def _connected(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection; raises ``Refused`` where there is none to be had."""
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            return await asyncio.open_connection(host.strip("[]"), port)
+    except (OSError, TimeoutError) as error:
+        raise Refused(f"cannot reach {host}:{port}: {error}", "502 Bad Gateway") from None
 
 
 def _destination(method: str, target: str) -> tuple[str, int]:
@@ -122,14 +145,11 @@ def _destination(method: str, target: str) -> tuple[str, int]:
     return (f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname), port
 
 
-def _forwarded(method: str, target: str, fields: list[str], key: str | None) -> bytes:
-    """The request as the origin expects it: its path alone, one request per connection, and the key where there is one."""
+def _forwarded(method: str, target: str, fields: list[str]) -> bytes:
+    """The request as the origin expects it: its path alone, and one request per connection."""
     parts = urlsplit(target)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    dropped = _HOP_BY_HOP | ({"authorization"} if key else set())
-    kept = [field for field in fields if field.partition(":")[0].strip().lower() not in dropped]
-    if key:
-        kept.append(f"Authorization: Bearer {key}")
+    kept = [field for field in fields if field.partition(":")[0].strip().lower() not in _HOP_BY_HOP]
     return "\r\n".join([f"{method} {path} HTTP/1.1", *kept, "Connection: close", "", ""]).encode("latin-1")
 
 
@@ -141,10 +161,12 @@ async def _refuse(writer: asyncio.StreamWriter, status: str, message: str) -> No
 
 
 async def _relay(
-    ours: tuple[asyncio.StreamReader, asyncio.StreamWriter], theirs: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    ours: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    theirs: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    length: int | None,
 ) -> None:
-    """Copy both ways until the other side has said all."""
-    upward = asyncio.create_task(_copy(ours[0], theirs[1]))
+    """Copy both ways until the other side has said all; upwards no more than ``length`` bytes where that is given."""
+    upward = asyncio.create_task(_copy(ours[0], theirs[1]) if length is None else _send(ours[0], theirs[1], length))
     try:
         await _copy(theirs[0], ours[1])
     finally:
@@ -158,3 +180,13 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     with contextlib.suppress(OSError, RuntimeError):
         writer.write_eof()
+
+
+async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, length: int) -> None:
+    """A body of known length; what follows it is nobody's. One that ends early ends the request."""
+    while length and (data := await reader.read(min(length, _CHUNK))):
+        length -= len(data)
+        writer.write(data)
+        await writer.drain()
+    if length:
+        writer.close()

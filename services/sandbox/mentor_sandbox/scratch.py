@@ -1,73 +1,26 @@
-"""Scratch directories: measured while a call runs, removed after it whatever it did to them.
-
-They lie in one root per server. Its lock tells a running server's root from one that a killed server left behind.
-"""
+"""Scratch directories: measured while a call runs, removed after it whatever it did to them. See also ``scratch_root``."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import itertools
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mentor.errors import InfrastructureError, UserError
+import structlog
 
+from mentor.errors import InfrastructureError
+
+log = structlog.get_logger("scratch")
 MAX_ENTRIES = 10_000
 MAX_PATH = 3000
 _MOST_TRIES = 2
 _MOVED = "moved-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_PREFIX = "mentor-sandbox-"
-_LOCK = "lock"
-
-
-class ScratchRoot:
-    """The directory in which one server's scratch directories lie.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-
-    def __init__(self, parent: Path | None) -> None:
-        where = parent or Path(tempfile.gettempdir())
-        try:
-            where.mkdir(parents=True, exist_ok=True)
-            _sweep(where)
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
-            fresh = self.path / "lock.part"
-            self.path.chmod(0o711)
-            self._lock = os.open(fresh, os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            fresh.rename(self.path / _LOCK)
-        except OSError as error:
-            message = f"cannot make scratch directories in {where}: {error.strerror}"
-            raise UserError(message, field="scratch_root") from None
-
-    def remove(self) -> None:
-        """Remove everything in it."""
-        _remove_tree(self.path)
-        os.close(self._lock)
-
-
-def _sweep(where: Path) -> None:
-    """Remove the roots of servers that are gone. One just being made has no lock file yet and is left alone."""
-    for lock in where.glob(f"{_PREFIX}*/{_LOCK}"):
-        try:
-            descriptor = os.open(lock, os.O_RDWR)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_tree(lock.parent)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(descriptor)
+_LOCKED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make(directory: Path, uid: int) -> None:
@@ -91,15 +44,26 @@ async def remove(directory: Path) -> None:
     except FileNotFoundError:
         return
     except OSError:
-        await asyncio.to_thread(_remove_tree, directory)
+        await asyncio.to_thread(remove_tree, directory)
+        if os.path.lexists(directory):
+            log.error("a scratch directory could not be removed", directory=str(directory))
 
 
-def _remove_tree(directory: Path) -> None:
-    """A call may have locked its own directories, nested them beyond every path length, and filled them with links.
+def remove_tree(directory: Path) -> None:
+    """Remove a directory and what is in it. What cannot be removed stays; nothing is raised."""
+    empty(directory)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
 
-    So nothing is followed, and nothing is entered deeper than one level: what lies below is moved up first.
+
+def empty(directory: Path) -> None:
+    """Remove what is in a directory.
+
+    A call may have locked its own directories, nested them beyond every path length, and filled them with links. So
+    nothing is followed, and nothing is entered deeper than one level: what lies below is moved up first.
     """
     try:
+        _unlock(str(directory), str(directory))
         top = os.open(directory, _DIRECTORY)
     except OSError:
         return
@@ -112,8 +76,6 @@ def _remove_tree(directory: Path) -> None:
             stuck = stuck + 1 if set(_names(top)) == set(names) else 0
     finally:
         os.close(top)
-    with contextlib.suppress(OSError):
-        directory.rmdir()
 
 
 def _names(directory: int) -> list[str]:
@@ -155,7 +117,7 @@ def exceeds(directory: Path, limit: int) -> bool:
         path = left.pop()
         if len(path) > MAX_PATH:
             return True
-        for entry in _entries(path):
+        for entry in _entries(path, str(directory)):
             entries += 1
             if entry.is_dir(follow_symlinks=False):
                 left.append(entry.path)
@@ -167,7 +129,7 @@ def exceeds(directory: Path, limit: int) -> bool:
     return False
 
 
-def _entries(path: str) -> list[os.DirEntry[str]]:
+def _entries(path: str, top: str) -> list[os.DirEntry[str]]:
     """What lies in a directory, at most one more than may; a locked one is unlocked; none if it is gone."""
     for _ in range(2):
         try:
@@ -175,7 +137,22 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
                 return list(itertools.islice(found, MAX_ENTRIES + 1))
         except PermissionError:
             with contextlib.suppress(OSError):
-                Path(path).chmod(stat.S_IRWXU)
+                _unlock(path, top)
         except OSError:
             break
     return []
+
+
+def _unlock(path: str, top: str) -> None:
+    """Let a directory's owner in, if it is ``top`` or lies below it.
+
+    Its owner may be alive and put a link in the way, so the mode is changed through a descriptor, once it is known where
+    that leads.
+    """
+    descriptor = os.open(path, _LOCKED)
+    try:
+        link = f"/proc/self/fd/{descriptor}"
+        if Path(link).readlink().is_relative_to(Path(top).resolve()):
+            Path(link).chmod(stat.S_IRWXU)
+    finally:
+        os.close(descriptor)

@@ -1,11 +1,11 @@
 """What server, zygote and child say to one another. Standard library only.
 
 Server to zygote, one packet each: ``F`` fork a child (its descriptors come along, the number is its user id or -1),
-``K`` kill a child, ``S`` send a child alone the signal in the number, ``N`` lower a child's priority if it has used the
-CPU for most of the milliseconds in the last field. Zygote to server: ``X`` a child ended, ``E`` the fork failed, ``L``
-the priority was lowered. The zygote never sees a request: the child reads it from its own socket, one frame of
-``marshal`` (both ends are the same interpreter), and answers with frames of its own. What comes from a child is never
-unmarshalled: results have a fixed binary form.
+``K`` kill a child, ``S`` send a child alone the signal in the number, ``P`` stop a child alone and say so, ``N`` lower a
+child's priority if it has used the CPU for most of the milliseconds in the last field. Zygote to server: ``X`` a child
+ended, ``E`` the fork failed, ``P`` the child is stopped, ``L`` the priority was lowered. The zygote never sees a request:
+the child reads it from its own socket, one frame of ``marshal`` (both ends are the same interpreter), and answers with
+frames of its own. What comes from a child is never unmarshalled: results have a fixed binary form.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BEGUN = struct.Struct("=d")
 CONFIG_BYTES = 65536
 """Most that a zygote's configuration takes: the first packet, JSON."""
 MAX_DESCRIPTORS = 4
-FORK, KILL, NICE, SIGNAL, EXITED, FAILED, LOWERED = b"F", b"K", b"N", b"S", b"X", b"E", b"L"
+FORK, KILL, NICE, SIGNAL, PAUSE, EXITED, FAILED, LOWERED = b"F", b"K", b"N", b"S", b"P", b"X", b"E", b"L"
 
 STATUSES = ("ok", "tool_error", "invalid_call", "memory", "output_limit")
 """What a call's own process may claim; the others are for the server to say."""

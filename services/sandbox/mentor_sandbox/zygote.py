@@ -7,23 +7,26 @@ away it kills every call and exits.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import fcntl
+import functools
 import gc
 import importlib
 import json
+import marshal
 import os
 import select
 import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from mentor_sandbox import child
-from mentor_sandbox.call import apply, success
+from mentor_sandbox import child, heap, tolerance
+from mentor_sandbox.call import MODULE_NAME, guarded, perform
 from mentor_sandbox.walls import landlock, privileges, seccomp
-from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, prctl
+from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, fork, prctl
 from mentor_sandbox.wire import (
     CONFIG_BYTES,
     EXITED,
@@ -34,7 +37,9 @@ from mentor_sandbox.wire import (
     MAX_DESCRIPTORS,
     NICE,
     PACKET,
+    PAUSE,
     SIGNAL,
+    frame,
     pack_result,
 )
 
@@ -51,6 +56,8 @@ class Zygote:
         self.template = template
         self.pids: dict[int, int] = {}
         self.calls: dict[int, int] = {}
+        self.stopped: set[int] = set()
+        """Children that are stopped because the server wants it."""
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.orphans = template.filter is None
         """Whether a child could have started processes: seccomp allows it none."""
@@ -84,16 +91,32 @@ class Zygote:
         elif kind == KILL and call in self.pids:
             kill_group(self.pids[call])
         elif kind == SIGNAL and call in self.pids:
-            os.kill(self.pids[call], number)
+            self.signal(self.pids[call], number)
+        elif kind == PAUSE and call in self.pids:
+            self.stopped.add(self.pids[call])
+            os.kill(self.pids[call], signal.SIGSTOP)
+            self.control.send(PACKET.pack(PAUSE, call, 0, 0))
         elif kind == NICE and call in self.pids:
             self.lower(call)
         return True
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a child alone. One that has stopped itself is not continued with those that were stopped."""
+        if number == signal.SIGSTOP and pid not in self.stopped:
+            if is_stopped(pid):
+                return
+            self.stopped.add(pid)
+        elif number == signal.SIGCONT:
+            if pid not in self.stopped:
+                return
+            self.stopped.discard(pid)
+        os.kill(pid, number)
 
     def fork(self, call: int, descriptors: list[int], uid: int) -> None:
         """Start a child; its descriptors are closed here whatever happens."""
         parent = os.getpid()
         try:
-            pid = os.fork()
+            pid = fork()
         except OSError as error:
             self.control.send(PACKET.pack(FAILED, call, error.errno or 0, 0))
             pid = -1
@@ -108,8 +131,8 @@ class Zygote:
     def become_child(self, parent: int, descriptors: list[int], uid: int) -> NoReturn:
         """In the child: never returns into the loop."""
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
             child.run(parent, descriptors, self.template, uid)
         except BaseException as error:
             os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "replace"))
@@ -142,6 +165,7 @@ class Zygote:
             if pid == 0:
                 return
             call = self.calls.pop(pid, None)
+            self.stopped.discard(pid)
             if self.orphans:
                 self.kill_orphans()
             if call is not None:
@@ -174,6 +198,15 @@ def used_ms(pid: int) -> float:
             return int(schedstat.read().split()[0]) / 1e6
     except (OSError, IndexError):
         return 0.0
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a child is stopped."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return stat.read().rpartition(b") ")[2][:1] == b"T"
+    except OSError:
+        return False
 
 
 def threads(pid: int) -> list[int]:
@@ -211,6 +244,7 @@ def main(arguments: list[str]) -> None:
         # A module that is not installed is missed by the call that needs it, not by the zygote.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    tolerance.tolerate()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     privileges.drop(privileges.FOR_UIDS if config["uids"] else ())
     config["seccomp"] = seccomp.available()
@@ -218,11 +252,12 @@ def main(arguments: list[str]) -> None:
     sys.argv[:] = [""]
     template = child.Template(config)
     if config["seccomp"]:
-        seccomp.install(seccomp.common(network=config["network"]))
-    _rehearse()
+        seccomp.install(seccomp.common(config["network"], landlock.abi()))
+    _rehearse(template)
     gc.collect()
     gc.disable()
     gc.freeze()
+    heap.settle()
     zygote = Zygote(control, template)
     control.send(PACKET.pack(EXITED, 0, 0, 0))
     try:
@@ -231,15 +266,23 @@ def main(arguments: list[str]) -> None:
         zygote.end()
 
 
-def _rehearse() -> None:
-    """Run the path of a call a few times: caches that are warm here need not be filled in every child."""
-    for _ in range(20):
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed(0)
-        namespace: dict[str, Any] = {}
-        exec(compile("def add(a, b):\n    return a + b\n", "<tools>", "exec"), namespace)
-        pack_result(0, apply(namespace["add"], "add", {"a": 1, "b": 2}))
-        success(eval(compile("[1, 'a', {'b': 2.5}]", "<call>", "eval"), namespace))
+def _rehearse(template: child.Template) -> None:
+    """Run what a child runs, as far as it can be undone: caches that are warm here need not be filled in every child."""
+    request = {"code": None, "source": "def add(a, b):\n    return a + b\n", "arguments": {"a": 1, "b": 2}}
+    forms = {"function": "add", "expression": None}, {"function": None, "expression": "[add(1, 2), 'a', {'b': 2.5}]"}
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for number in range(20):
+            if "numpy" in sys.modules:
+                sys.modules["numpy"].random.seed(0)
+            if template.filter is not None and landlock.abi():
+                os.close(template.readable.ruleset("/"))
+            ours.sendall(frame(marshal.dumps(request)))
+            given = marshal.loads(child.read_frame(theirs))
+            child.begun(theirs)
+            theirs.sendall(frame(pack_result(number, guarded(functools.partial(perform, given | forms[number % 2])))))
+            ours.recv(1 << 16)
+    del sys.modules[MODULE_NAME]
 
 
 if __name__ == "__main__":

@@ -65,11 +65,21 @@ _OUTPUT = {
 }
 _DISK = {
     "many-files": "import time\nfor n in range(40):\n  with open(f'f{n}', 'wb') as f: f.write(b'x' * 10**6)\n"
-    "time.sleep(5)\nprint('BREACHED')",
-    "many-entries": "import os, time\nfor n in range(12_000): os.mkdir(f'd{n}')\ntime.sleep(5)\nprint('BREACHED')",
+    "time.sleep(600)",
+    "many-entries": "import os, time\nfor n in range(12_000): os.mkdir(f'd{n}')\ntime.sleep(600)",
     "deep-directories": "import os, time\ntry:\n  for n in range(12_000):\n    os.mkdir('d')\n    os.chdir('d')\n"
-    "except OSError: pass\ntime.sleep(5)\nprint('BREACHED')",
-    "links": "import os, time\nopen('a', 'w').close()\nfor n in range(12_000): os.link('a', f'l{n}')\ntime.sleep(5)\nprint('BREACHED')",
+    "except OSError: pass\ntime.sleep(600)",
+    "large-files": "import time\nf = [open(f'f{n}', 'wb') for n in range(3)]\nfor g in f: g.write(b'x' * 3_900_000); g.flush()\ntime.sleep(600)",
+    "allocated-not-written": "import os, time\nfor n in range(4): os.posix_fallocate(os.open(f'f{n}', os.O_CREAT | os.O_WRONLY), 0, 3_900_000)\n"
+    "time.sleep(600)",
+    "links": "import os, time\nopen('a', 'w').close()\nfor n in range(12_000): os.link('a', f'l{n}')\ntime.sleep(600)",
+}
+"""They would sleep beyond every time limit: nothing but the limit of their files may end them, however slow the disk is."""
+_NO_FLOOD = {
+    "files-below-the-limit": "import time\nfor n in range(6):\n  with open(f'f{n}', 'wb') as f: f.write(b'x' * 10**6)\ntime.sleep(0.6)",
+    "entries-below-the-limit": "import os, time\nfor n in range(2_000): os.mkdir(f'd{n}')\ntime.sleep(0.6)",
+    "largest-file": "f = open('f', 'wb')\nf.write(b'x' * 4 * 2**20)\nf.flush()\ntry:\n  f.write(b'x')\n  f.flush()\n  print('BREACHED')\n"
+    "except OSError: print('refused')",
 }
 _DEADLINE = {
     "later-alarm": "import signal\nsignal.signal(14, lambda *a: None)\nsignal.setitimer(0, 0.1, 0.1)\nwhile True: pass",
@@ -79,6 +89,7 @@ _DEADLINE = {
         "import threading\ndef f():\n  while True: pass\nthreading.Thread(target=f).start()",
     "nice-and-idle": "import os\ntry: os.nice(19)\nexcept OSError: pass\nwhile True: pass",
     "stop-itself": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
+    "computes-and-stops-itself": "import os, signal, time\nwhile time.process_time() < 0.15: pass\nos.kill(os.getpid(), signal.SIGSTOP)",
     "many-threads-in-c":
         "import threading, zlib\nd = b'x' * 10**6\n"
         "for _ in range(2): threading.Thread(target=lambda: [zlib.crc32(d) for _ in iter(int, 1)]).start()",
@@ -100,7 +111,8 @@ def _floods() -> tuple[Case, ...]:
     cases += [Case(name, "fork bombs", code, (*OK, *TOOL_ERROR)) for name, code in _FORKS.items()]
     cases += [Case(name, "memory floods", code, MEMORY, limit_s=5.0) for name, code in _MEMORY.items()]
     cases += [Case(name, "output floods", code, (*OUTPUT, *TOOL_ERROR)) for name, code in _OUTPUT.items()]
-    cases += [Case(name, "disk floods", code, (*OUTPUT, *TIMEOUT)) for name, code in _DISK.items()]
+    cases += [Case(name, "disk floods", code, OUTPUT, limit_s=120.0) for name, code in _DISK.items()]
+    cases += [Case(name, "disk floods", code, OK) for name, code in _NO_FLOOD.items()]
     cases += [_late(name, code) for name, code in _DEADLINE.items()]
     return tuple(cases)
 

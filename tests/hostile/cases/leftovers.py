@@ -44,6 +44,8 @@ _LEFT = {
     "unjoined-pool": "from concurrent.futures import ThreadPoolExecutor\nimport time\np = ThreadPoolExecutor(4)\n[p.submit(time.sleep, 0.2) for _ in range(4)]",
     "open-files": "f = [open(str(n), 'w') for n in range(20)]",
     "locked-directory": "import os\nos.makedirs('a/b/c')\nopen('a/b/c/f', 'w').close()\nos.chmod('a/b', 0)\nos.chmod('a', 0)",
+    "locked-at-birth": "import os\nos.umask(0)\nfor m in (0, 0o300, 0o500, 0o1777): os.mkdir(f'm{m}', m)\nos.mkdir('m192/in', 0o300)\n"
+    "os.mkdir('m192/in/deep', 0)\nopen('m192/in/f', 'w').close()\nos.close(os.open('f', os.O_CREAT | os.O_WRONLY, 0))",
     "no-scratch-of-its-own": "import os\nd = os.getcwd()\ntry: os.rmdir(d)\nexcept OSError: pass",
     "odd-names": "for n in ('\\n', '-rf', ' ', 'a' * 255, '\\udcff', '*'): open(n, 'w').close()",
     "fifo": "import os\ntry: os.mkfifo('f')\nexcept OSError: pass",

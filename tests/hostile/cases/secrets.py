@@ -138,6 +138,9 @@ def _cases() -> tuple[Case, ...]:
         cases.append(Case(name, "sockets", code))
     code = "import urllib.request\nurllib.request.urlopen('http://127.0.0.1:9/', timeout=1)\nprint('BREACHED')"
     cases.append(Case("http", "sockets", code, TOOL_ERROR))
+    # One of a pair can be connected to any named socket, the system's log among them.
+    code = attempt("a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)", then="import socket")
+    cases.append(Case("datagram-pair", "sockets", code))
     cases.append(
         Case(
             "name-service",

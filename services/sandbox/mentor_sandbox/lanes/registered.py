@@ -89,6 +89,12 @@ class RegisteredLane:
         """Groups that cannot run calls now."""
         return [kind for (kind, _), group in self.groups.items() if not group.up]
 
+    def renew(self) -> None:
+        """Replace all workers, each when what it runs has ended: the directories that they work in may be gone."""
+        for group in self.groups.values():
+            for worker in list(group.workers):
+                worker.retire("root")
+
     async def close(self) -> None:
         """End all workers."""
         for group in self.groups.values():

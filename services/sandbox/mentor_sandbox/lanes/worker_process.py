@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import marshal
 import os
-import secrets
 import signal
 import socket
 import time
@@ -79,8 +78,11 @@ class WorkerProcess(asyncio.Protocol):
         """
         self._uids = self._pool.uid()
         uid = self._uids.__enter__()
-        self.scratch = self._pool.scratch / f"worker-{secrets.token_hex(8)}"
-        scratch.make(self.scratch, uid)
+        try:
+            self.scratch = self._pool.scratch.new("worker", uid)
+        except InfrastructureError:
+            self._uids.__exit__(None, None, None)
+            raise
         ours, theirs = socket.socketpair()
         self._outputs = [_memory_file(name) for name in ("stdout", "stderr")]
         self._tickets, self._tickets_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from mentor.errors import DeadlineError, NotFoundError, OverloadedError, UserError
 from mentor.rpc.context import remaining
-from mentor_sandbox import files
+from mentor_sandbox import files, scratch
 from mentor_sandbox.engine import Sandbox
 from mentor_sandbox.execution import Limits
 from mentor_sandbox.programs.runner import checked_timeout
@@ -206,7 +206,7 @@ class Sessions:
         checked = files.checked(given, self._settings)
         async with self._turn(name) as session:
             root = session.process.scratch
-            await asyncio.to_thread(files.clear, root)
+            await asyncio.to_thread(scratch.empty, root)
             await asyncio.to_thread(files.write, root, checked, session.process.uid)
         return len(checked)
 
@@ -238,10 +238,10 @@ class Sessions:
 
     def _find(self, name: str) -> Session:
         session = self._open.get(name)
-        if session is not None and not session.process.lost:
-            return session
         if session is not None:
-            self._end(session, "killed", "its process ended between cells")
+            if (lost := session.process.lost) is None:
+                return session
+            self._end(session, "killed", lost)
         why = self._gone.get(name)
         message = f"no session {name[:64]!r}" if why is None else f"session {name} has ended: {why}"
         raise NotFoundError(message, field="session_id")

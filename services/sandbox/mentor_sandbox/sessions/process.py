@@ -1,7 +1,7 @@
 """The server's end of one session's process: cells in, results out, interrupts, limits, its end.
 
 Between cells the process is stopped (SIGSTOP): threads that a cell left behind use no CPU and write nothing while
-nobody waits for the session.
+nobody waits for the session. A cell is given to a process that is known to be stopped, which is then continued once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mentor.errors import InfrastructureError
@@ -60,7 +61,7 @@ class SessionProcess:
         self.cells = 0
         self.uid = -1
         self._last_printed: list[tuple[bytes, bool]] | None = None
-        self.scratch = pool.scratch / f"session-{secrets.token_hex(8)}"
+        self.scratch: Path
 
     async def start(self, zygote: ZygoteProcess, limits: Limits) -> None:
         """Fork it and wait until its walls stand.
@@ -71,7 +72,7 @@ class SessionProcess:
         self._zygote, self._limits = zygote, limits
         try:
             self.uid = self._stack.enter_context(self._pool.uid())
-            scratch.make(self.scratch, self.uid)
+            self.scratch = self._pool.scratch.new("session", self.uid)
             await self._fork()
         except BaseException:
             self.close("it did not start")
@@ -100,7 +101,7 @@ class SessionProcess:
             begun = None
         if begun is None:
             raise InfrastructureError("the session's process did not start")
-        self._zygote.signal(self._call, signal.SIGSTOP)
+        self._paused = self._zygote.pause(self._call)
 
     def _output(self, name: str) -> int:
         """A memory file that is written at its end, so that it can be emptied between cells."""
@@ -110,13 +111,24 @@ class SessionProcess:
         return descriptor
 
     @property
-    def lost(self) -> bool:
-        """Whether its process is gone."""
-        return self.ended is not None or self._exit.done()
+    def lost(self) -> str | None:
+        """Why it cannot be used any more, None if it can."""
+        if self.ended is not None or self._exit.done():
+            return self.ended or "its process ended between cells"
+        try:
+            self.scratch.lstat()
+        except FileNotFoundError:
+            return "its files are gone"
+        except OSError:
+            pass  # Its root is being mended.
+        return None
 
     async def execute(self, code: str, timeout_s: float) -> CellResult:
         """Run a cell. If the process ends in its course, ``session_ended`` is set and ``ended`` says why."""
         self.cells += 1
+        # Signals take the way through the zygote and cells do not. A cell that came before the last stop and this
+        # continuation would run under both, and one that stops itself would be continued.
+        await self._paused
         started = time.monotonic()
         nonce = secrets.randbits(64)
         self._empty_outputs()
@@ -132,7 +144,7 @@ class SessionProcess:
         if result is None or cause == "scratch":
             status, kind, message = await self._end(cause, forged=payload is not None and cause is None)
             return self._cell(status, None, kind, {"message": message}, started)
-        self._zygote.signal(self._call, signal.SIGSTOP)
+        self._paused = self._zygote.pause(self._call)
         return self._settled(result, cause, timeout_s, started)
 
     async def _watch(self, answer: asyncio.Task[bytes | None], started: float, timeout_s: float) -> str | None:
@@ -248,7 +260,8 @@ class SessionProcess:
             with contextlib.suppress(InfrastructureError):
                 await asyncio.shield(self._exit)
         self._stack.close()
-        await scratch.remove(self.scratch)
+        if hasattr(self, "scratch"):
+            await scratch.remove(self.scratch)
 
 
 def _checked(result: Result | None) -> Result | None:

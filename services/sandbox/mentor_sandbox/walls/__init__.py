@@ -1,11 +1,12 @@
 """The walls around a call, one file each. Standard library only: the zygotes import them.
 
-Covered: what a call can read and write (Landlock: the interpreter and its packages; its own scratch directory), whom it
-can signal or trace (seccomp, Landlock scopes, a user id of its own where the service has ids to give), the network
-(seccomp refuses sockets; for calls with an allow-list, Landlock allows the one port of the sandbox's proxy), processes
-it can start (none), CPU, memory, processes, files, their sizes and core dumps (rlimits), privileges (none to gain, none
-kept), what it inherits (no descriptor but its own, no environment), and what it leaves behind (its scratch is removed,
-its process group and every orphan is killed).
+Covered: what a call can read and write (Landlock: the interpreter and its packages; its own scratch directory), what it
+can change of a file besides its content (seccomp: nothing), whom it can signal or trace (seccomp, Landlock scopes, a
+user id of its own where the service has ids to give), the network (seccomp refuses sockets; for calls with an
+allow-list, Landlock allows the one port of the sandbox's proxy), processes it can start (none), CPU, memory, processes,
+files, their sizes and core dumps (rlimits), privileges (none to gain, none kept), what it inherits (no descriptor but
+its own, no environment), and what it leaves behind (its scratch is removed, its process group and every orphan is
+killed).
 
 Not covered: the existence and size of files (Landlock does not hide ``stat``), side channels of shared hardware, bugs
 of the kernel, what an allowed host does with a request, and another server on the proxy's port number of another

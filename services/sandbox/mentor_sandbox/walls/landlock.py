@@ -10,6 +10,9 @@ import os
 import stat
 import struct
 from collections.abc import Iterable, Sequence
+from os import close
+from os import open as open_
+from struct import pack
 
 from mentor_sandbox.walls.libc import Buffer, syscall
 
@@ -26,6 +29,7 @@ FIRST_DESCRIPTOR = 16
 """The zygote's own descriptors lie from here on, clear of those that a call puts in fixed places."""
 _CONNECT_TCP, _ALL_TCP = 1 << 1, 0b11
 _ALL_SCOPES = 0b11
+_PATH = os.O_PATH | os.O_CLOEXEC
 
 
 def abi() -> int:
@@ -56,12 +60,14 @@ class Readable:
         self._handled = _ALL_BY_ABI.get(self._version, (1 << 16) - 1)
         self._attributes = Buffer(self._packed())
         self._rules: list[Buffer] = []
+        self._addresses: list[int] = []
         if not self._version:
             return
         for path in _outermost(paths):
             self._prepare(path, _READ)
         for path in devices:
             self._prepare(path, _READ_FILE | _WRITE_FILE)
+        self._addresses = [rule.address for rule in self._rules]
 
     def _packed(self) -> bytes:
         attributes = struct.pack("=Q", self._handled)
@@ -86,15 +92,20 @@ class Readable:
         """Confine this process for good. Does nothing on a kernel without Landlock; ``state`` says so."""
         if not self._version:
             return
+        syscall(_RESTRICT_SELF, self.ruleset(scratch, ports))
+
+    def ruleset(self, scratch: str, ports: Sequence[int] = ()) -> int:
+        """A descriptor of the rules for a child with that scratch directory."""
         ruleset = syscall(_CREATE, self._attributes.address, self._attributes.size)
-        for rule in self._rules:
-            syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule.address)
-        descriptor = os.open(scratch, os.O_PATH | os.O_CLOEXEC)
+        for rule in self._addresses:
+            syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule)
+        descriptor = open_(scratch, _PATH)
         syscall(_ADD_RULE, ruleset, _PATH_BENEATH, _path_rule(descriptor, _SCRATCH & self._handled).address)
+        close(descriptor)
         if self._version >= 4:
             for port in ports:
-                syscall(_ADD_RULE, ruleset, _NET_PORT, Buffer(struct.pack("=QQ", _CONNECT_TCP, port)).address)
-        syscall(_RESTRICT_SELF, ruleset)
+                syscall(_ADD_RULE, ruleset, _NET_PORT, Buffer(pack("=QQ", _CONNECT_TCP, port)).address)
+        return ruleset
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
@@ -108,4 +119,4 @@ def _outermost(paths: Iterable[str]) -> list[str]:
 
 
 def _path_rule(descriptor: int, rights: int) -> Buffer:
-    return Buffer(struct.pack("=Qi", rights, descriptor))
+    return Buffer(pack("=Qi", rights, descriptor))

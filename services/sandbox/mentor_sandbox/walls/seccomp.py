@@ -3,24 +3,33 @@
 Two filters. The zygote installs ``common`` once and every call inherits it, which costs the call nothing; each call
 adds the short ``for_call``, which names its own process id and takes away what the zygote itself needs (new processes,
 signals).
+
+What a file is besides its content (mode, owner, times, attributes, flags) cannot be changed at all: Landlock does not
+govern it, the kernel asks for the owner only, and where calls have no user id of their own they own the scratch of all
+others, the directory above it, and whatever else the service's user owns.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import struct
+from collections.abc import Iterable
 from functools import cache
 
 from mentor_sandbox.walls.libc import PR_SET_SECCOMP, Buffer, prctl
-from mentor_sandbox.walls.syscalls import DENIED, LAST_KNOWN, NUMBERS, ZYGOTE_ONLY
+from mentor_sandbox.walls.syscalls import DENIED, FCNTLS, IOCTLS, LAST_KNOWN, NUMBERS, ZYGOTE_ONLY
 
 _LOAD_WORD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
-_NR, _ARCH, _ARG0, _ARG1 = 0, 4, 16, 24
+_NR, _ARCH, _ARG0, _ARG1, _ARG2 = 0, 4, 16, 24, 32
 _CLONE_THREAD = 0x00010000
 _PR_SET_PDEATHSIG = 1
 _AF_INET, _AF_INET6, _SOCK_STREAM, _SOCK_TYPE_MASK = 2, 10, 1, 0xF
+_O_ACCMODE, _O_TRUNC = 0o3, 0o1000
+_GOVERNS_TRUNCATION = 3
+"""Landlock's version from which it governs truncation; before it, an owner can empty what it may only read."""
 _ARCHES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _X32_BIT = 0x40000000
 _MODE_FILTER = 2
@@ -71,15 +80,15 @@ def _when(name: str, body: list[Instruction]) -> list[Instruction]:
     return [] if number is None else [(_JUMP_EQUAL, 0, len(body), number), *body]
 
 
-def _unless_first_argument(allowed: tuple[int, ...]) -> list[Instruction]:
-    """Allow if the first argument is one of ``allowed``, else refuse."""
+def _only(place: int, allowed: Iterable[int], otherwise: int = errno.EPERM) -> list[Instruction]:
+    """Allow if the argument at a place is one of ``allowed``, else refuse. Arguments that count have 32 bits."""
     checks: list[Instruction] = []
     for value in allowed:
         checks += [(_JUMP_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, _ALLOW)]
-    return [(_LOAD_WORD, 0, 0, _ARG0), *checks, _refuse(errno.EPERM)]
+    return [(_LOAD_WORD, 0, 0, place), *checks, _refuse(otherwise)]
 
 
-def common(network: bool) -> list[Instruction]:
+def common(network: bool, landlock_version: int) -> list[Instruction]:
     """What neither a zygote nor a call ever needs. Sockets: none, or TCP only where ``network`` is set."""
     program = _head()
     if platform.machine() == "x86_64":
@@ -88,7 +97,42 @@ def common(network: bool) -> list[Instruction]:
     for name in DENIED:
         program += _when(name, [_refuse(errno.EPERM)])
     program += _when("socket", _tcp_only() if network else [_refuse(errno.EPERM)])
+    # One of a pair of datagram sockets can be connected to any named socket of the machine (the system's log, say).
+    program += _when("socketpair", _stream_only())
+    program += _when("ioctl", _only(_ARG1, IOCTLS.values(), errno.ENOTTY))
+    program += _when("fcntl", _only(_ARG1, FCNTLS.values()))
+    if landlock_version < _GOVERNS_TRUNCATION:
+        program += _no_truncation()
     return [*program, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _stream_only() -> list[Instruction]:
+    return [
+        (_LOAD_WORD, 0, 0, _ARG1),
+        (_AND, 0, 0, _SOCK_TYPE_MASK),
+        (_JUMP_EQUAL, 0, 1, _SOCK_STREAM),
+        (_RETURN, 0, 0, _ALLOW),
+        _refuse(errno.EPERM),
+    ]
+
+
+def _no_truncation() -> list[Instruction]:
+    """No truncation but of what is open for writing, which Landlock has seen."""
+    program = _when("truncate", [_refuse(errno.EPERM)])
+    # Its flags lie behind a pointer; ENOSYS makes callers fall back to openat.
+    program += _when("openat2", [_refuse(errno.ENOSYS)])
+    for name, flags in (("open", _ARG1), ("openat", _ARG2)):
+        body: list[Instruction] = [
+            (_LOAD_WORD, 0, 0, flags),
+            (_JUMP_SET, 1, 0, _O_TRUNC),
+            (_RETURN, 0, 0, _ALLOW),
+            (_AND, 0, 0, _O_ACCMODE),
+            (_JUMP_EQUAL, 1, 0, os.O_RDONLY),
+            (_RETURN, 0, 0, _ALLOW),
+            _refuse(errno.EPERM),
+        ]
+        program += _when(name, body)
+    return program
 
 
 def _tcp_only() -> list[Instruction]:
@@ -120,9 +164,9 @@ def for_call(pid: int = PID) -> list[Instruction]:
     ]
     program += _when("clone", thread_only)
     for name in ("kill", "tgkill"):
-        program += _when(name, _unless_first_argument((pid,)))
+        program += _when(name, _only(_ARG0, (pid,)))
     for name in ("prlimit64", "sched_setaffinity"):
-        program += _when(name, _unless_first_argument((0, pid)))
+        program += _when(name, _only(_ARG0, (0, pid)))
     pdeathsig: list[Instruction] = [
         (_LOAD_WORD, 0, 0, _ARG0),
         (_JUMP_EQUAL, 0, 1, _PR_SET_PDEATHSIG),

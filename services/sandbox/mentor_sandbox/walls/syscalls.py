@@ -102,6 +102,28 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "setgroups": (116, 159),
     "setfsuid": (122, 151),
     "setfsgid": (123, 152),
+    # what a file is besides its content, which Landlock does not govern: an owner may change it wherever the file lies
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    # names of others' files, which Landlock does not govern either
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
     # memory and queues that outlive the process
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
@@ -131,6 +153,13 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "setpgid": (109, 154),
     "seccomp": (317, 277),
     "socket": (41, 198),
+    "socketpair": (53, 199),
+    "ioctl": (16, 29),
+    "fcntl": (72, 25),
+    "open": (2, None),
+    "openat": (257, 56),
+    "openat2": (437, 437),
+    "truncate": (76, 45),
     "sched_setaffinity": (203, 122),
     "capset": (126, 91),
 }
@@ -149,6 +178,13 @@ NAMED = frozenset(
         "setpgid",
         "seccomp",
         "socket",
+        "socketpair",
+        "ioctl",
+        "fcntl",
+        "open",
+        "openat",
+        "openat2",
+        "truncate",
         "sched_setaffinity",
         "capset",
     }
@@ -156,5 +192,23 @@ NAMED = frozenset(
 ZYGOTE_ONLY = ("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setpriority")
 """What a zygote needs to give a call a user id of its own and a lower priority, and a call never."""
 DENIED = tuple(name for name in NUMBERS if name not in NAMED and name not in ZYGOTE_ONLY)
+IOCTLS = {
+    "TCGETS": 0x5401,
+    "TIOCGPGRP": 0x540F,
+    "TIOCGWINSZ": 0x5413,
+    "FIONREAD": 0x541B,
+    "FIONBIO": 0x5421,
+    "FIONCLEX": 0x5450,
+    "FIOCLEX": 0x5451,
+}
+"""What may be asked of a descriptor. All else is refused: flags, project, encryption and verity of files among it, and the
+owner of a descriptor, to whom the kernel sends signals."""
+FCNTLS = {
+    **{"F_DUPFD": 0, "F_GETFD": 1, "F_SETFD": 2, "F_GETFL": 3, "F_SETFL": 4, "F_GETLK": 5, "F_SETLK": 6, "F_SETLKW": 7},
+    **{"F_OFD_GETLK": 36, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38, "F_DUPFD_CLOEXEC": 1030},
+    **{"F_SETPIPE_SZ": 1031, "F_GETPIPE_SZ": 1032, "F_ADD_SEALS": 1033, "F_GET_SEALS": 1034},
+}
+"""Likewise: no leases (another's ``open`` would wait for them), no notifications, no owners and their signals."""
 LAST_KNOWN = 451
-"""Newer system calls are answered ENOSYS: what nobody has judged is not offered."""
+"""Newer system calls are answered ENOSYS: what nobody has judged is not offered. ``fchmodat2`` (452), ``setxattrat`` (463)
+and ``file_setattr`` (469) are among them."""

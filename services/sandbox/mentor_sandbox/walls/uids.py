@@ -32,7 +32,7 @@ def state(wanted: tuple[int, int] | None, readable: Iterable[str]) -> str:
     if not _mapped(first, first + count - 1):
         return f"off: ids {first} to {first + count - 1} do not exist in this user namespace"
     for path in readable:
-        if (closed := _closed_to_others(Path(path))) is not None:
+        if (closed := closed_to_others(Path(path))) is not None:
             return f"off: other users cannot enter {closed}, where the interpreter lies"
     return f"on (ids {first} to {first + count - 1})"
 
@@ -45,7 +45,7 @@ def _mapped(first: int, last: int, table: Path = Path("/proc/self/uid_map")) -> 
     return False
 
 
-def _closed_to_others(path: Path) -> Path | None:
+def closed_to_others(path: Path) -> Path | None:
     """The first directory on the way to ``path`` that a user without rights cannot enter; None if there is none."""
     real = path.resolve()
     if not real.exists():
