@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+STAND_IN = " (stand-in)"
+"""In a peer's name: written for the benchmark, in place of a published server whose checkout is not named."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,18 @@ class Row:
             "missed": self.missed,
             "not_compared": self.not_compared,
         }
+
+
+def by_published_peers(rows: Sequence[Row]) -> list[Row]:
+    """Goals are meant beside the published servers: beside a stand-in for one a row is shown, and its goal not compared."""
+    found: list[Row] = []
+    for row in rows:
+        if row.goal is None or STAND_IN not in row.peer:
+            found.append(row)
+            continue
+        absent = replace(row, peer=f"{row.peer.replace(STAND_IN, '')}: no checkout", theirs=(), errors=0)
+        found += [replace(row, goal=None), absent]
+    return found
 
 
 def spread(values: Sequence[float]) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.results import STAND_IN
 from benchmarks.retriever.corpus import Corpus
 from benchmarks.retriever.encoder import model_folder
 from benchmarks.retriever.servers import Server, free_port, running
@@ -70,7 +71,7 @@ def _module(name: str) -> list[str]:
 
 def _named(name: str, checkout: str | None) -> str:
     threads = os.environ.get(PEER_OMP)
-    return name + ("" if checkout else " (stand-in)") + (f", OMP_NUM_THREADS={threads}" if threads else "")
+    return name + ("" if checkout else STAND_IN) + (f", OMP_NUM_THREADS={threads}" if threads else "")
 
 
 def _variables(corpus: Corpus) -> dict[str, str]:

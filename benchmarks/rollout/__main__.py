@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.results import Row
+from benchmarks.results import Row, closing
 from benchmarks.rollout import loops
 from mentor.rollout.descriptors import make_room
 
@@ -122,10 +122,9 @@ def main() -> int:
         return 0
     rows = [*scheduling(args.rounds, args.latency), *barriers(args.rounds, args.latency, 1.0)]
     print("\n".join(row.line() for row in rows))
-    missed = [row for row in rows if row.missed]
-    for row in missed:
-        print(f"missed: {row.name}, beside {row.peer}", file=sys.stderr)
-    return 1 if missed else 0
+    status, said = closing(rows)
+    print(said)
+    return status
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.results import Row, closing, markdown
+from benchmarks.results import Row, by_published_peers, closing, markdown
 
 REACHED = Row("fast", "calls/s", (20.0,), "peer", (10.0,), 5, 2, peer_samples=7)
 MISSED = Row("dear", "ms", (2.07,), "floor", (1.0,), 5, 2, at_most=True)
@@ -25,3 +25,13 @@ def test_the_table_has_both_numbers_of_calls_and_says_what_was_not_compared() ->
     rows = markdown([REACHED, ABSENT]).splitlines()[2:]
     assert rows[0].endswith("| 2.00 | ≥ 2 | 5 and 7 |")
     assert "| not compared | ≥ 2 | 5 |" in rows[1]
+
+
+def test_a_goal_beside_a_stand_in_for_a_published_server_is_not_compared() -> None:
+    beside = Row("q/s", "1/s", (30.0,), "Search-R1 (stand-in)", (10.0,), 9, 2.0)
+    published = Row("q/s", "1/s", (30.0,), "Search-R1", (10.0,), 9, 2.0)
+    shown, absent = by_published_peers([beside])
+    assert (shown.goal, shown.missed, shown.theirs) == (None, False, (10.0,))
+    assert absent.not_compared and absent.peer == "Search-R1: no checkout"
+    assert closing([shown, absent])[0] == 2
+    assert by_published_peers([published]) == [published] and closing([published])[0] == 0
