@@ -266,8 +266,11 @@ def test_sigterm_saves_and_exits_and_the_next_run_goes_on(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "mentor_trainer.train", str(spec)]
     process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
     metrics = tmp_path / "out" / "attempts" / "0001" / "metrics.jsonl"
-    eventually(lambda: metrics.is_file() and metrics.stat().st_size > 0, within=240, what="the first step")
-    process.terminate()
-    assert process.wait(60) == 3
+    try:
+        eventually(lambda: metrics.is_file() and metrics.stat().st_size > 0, within=240, what="the first step")
+        process.terminate()
+        assert process.wait(60) == 3
+    finally:
+        process.kill()
     found = checkpoints.latest(tmp_path / "out" / "checkpoints")
     assert found is not None and found.step >= 1
