@@ -46,8 +46,8 @@ def sandbox() -> Iterator[ServiceProcess]:
         yield service
 
 
-STEPS = 6
-LEARNING = {"train_batch_size": 8, "mini_batch_size": 8, "rollouts": 8, "lr": 1e-3}
+STEPS = 8
+LEARNING = {"train_batch_size": 8, "mini_batch_size": 8, "rollouts": 8, "lr": 3e-4}
 
 
 class Run:
@@ -151,7 +151,6 @@ def test_training_teaches_what_it_rewards(run: Run, sandbox: ServiceProcess, tmp
 
     assert run.finished.model is not None
     before, after = accuracy(STUDENT, "before"), accuracy(run.finished.model, "after")
-    print(before, after)
     assert after > before + 0.2, (before, after)
 
 
