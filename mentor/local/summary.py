@@ -83,8 +83,9 @@ def _model(evaluations: Evaluations, name: str, teacher: CallsByQuestion, seed: 
     row |= {"alignment_score": None, "invalid_rate": usage.invalid_rate, "usage_rate": usage.usage_rate}
     row |= {"calls_per_question": usage.calls_per_question, "errors": usage.errors, "by_tool": usage.by_tool}
     row["infrastructure_failures"] = sum(t.failed for t in sampled)
-    if teacher:
-        scored = alignment(teacher, calls_by_question(inside), seed=seed)
+    calls = calls_by_question(inside)
+    if teacher.keys() & calls.keys():
+        scored = alignment(teacher, calls, seed=seed)
         row |= {"alignment_score": scored.alignment_score, "alignment": scored.model_dump()}
     row["splits"] = {
         split: _accuracy(evaluations.within(sampled, SPLIT, split), seed) for split in evaluations.names(SPLIT)

@@ -12,6 +12,8 @@ from scipy.stats import t
 from mentor.analysis import AlignmentScore, alignment, alignment_of_totals
 from mentor.analysis.alignment import student_t
 from mentor.errors import UserError
+from mentor.trajectory import Question, Termination, Trajectory
+from mentor_evaluator.report import build_report
 
 TYPES = 4
 
@@ -36,6 +38,13 @@ def test_only_questions_on_both_sides_count() -> None:
     assert scored.alignment_score == 1
     with pytest.raises(UserError, match="share no question"):
         alignment({"1": [{"a": 1}]}, {"2": [{"a": 1}]})
+
+
+def test_a_report_is_made_though_every_question_with_a_reference_was_lost() -> None:
+    asked = [Question(id=name, question="?", answers=("1",)) for name in ("kept", "lost")]
+    lost = Trajectory(question_id="lost", termination=Termination.INFRASTRUCTURE)
+    report = build_report(asked, [Trajectory(question_id="kept"), lost], {"lost": [{"a": 1}]}, samples=1, judge="math")
+    assert report["alignment"] is None and report["reference_tool_counts"] == {"a": 1}
 
 
 def test_what_an_identical_policy_would_score_is_said() -> None:

@@ -58,8 +58,10 @@ def build_report(
         "categories": _by_category(questions, values, seed),
         "tool_effect": _tool_effect(kept, seed),
     }
+    calls = calls_by_question(kept)
     if reference_calls is not None:
-        report["alignment"] = alignment(reference_calls, calls_by_question(kept), seed=seed).model_dump()
+        if reference_calls.keys() & calls.keys():  # else every question with a reference was lost to infrastructure
+            report["alignment"] = alignment(reference_calls, calls, seed=seed).model_dump()
         report["reference_tool_counts"] = _totals(reference_calls)
     if judge.startswith("qa"):
         report["qa"] = _qa(questions, kept)
