@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mentor.cli import analyse, data, grade, jobs, local, models, reward, trajectory
+from mentor.cli import analyse, data, grade, jobs, local, models, plugins, reward, trajectory
 
 app = typer.Typer(
     help="Distil a large model's tool use into a small one (arXiv 2510.18383).",
@@ -33,3 +33,4 @@ for name, part in (
     app.add_typer(part, name=name)
 local.add_commands(app)
 models.add_commands(app)
+plugins.add_commands(app)

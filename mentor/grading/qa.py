@@ -7,6 +7,7 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
+from mentor.grading.verdict import Verdict
 from mentor.trajectory import Frozen
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -50,6 +51,14 @@ def grade_qa(prediction: str | None, golds: Sequence[str]) -> QAGrade:
         precision=precision,
         recall=recall,
     )
+
+
+def verdict_by(measure: str, prediction: str | None, golds: Sequence[str]) -> Verdict:
+    """A verdict: right where ``measure`` is 1. All measures stand beside it."""
+    values = grade_qa(prediction, golds).model_dump()
+    correct = values[measure] == 1
+    reason = "no_answer" if prediction is None else "equal" if correct else "different"
+    return Verdict(correct=correct, reason=reason, values=values)
 
 
 def _overlap(said: str, gold: str) -> tuple[float, float, float]:

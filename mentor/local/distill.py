@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from mentor.data import read_questions, write_questions
 from mentor.errors import InfrastructureError, UserError
+from mentor.grading import JudgeName
 from mentor.jobs.client import JobClient
 from mentor.jobs.handler import spec_error
 from mentor.jobs.model import Job, JobState
@@ -62,7 +63,7 @@ class DistillSpec(Frozen):
     evaluate: dict[str, Any] = Field(default_factory=dict)
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tools: str | None = None
-    judge: Literal["math", "qa_em", "qa_sub_em"] = "math"
+    judge: JudgeName = "math"
     evaluation: dict[str, EvaluationSet] = Field(default_factory=dict)
     eval_share: float = Field(default=0.2, gt=0, lt=1)
     greedy: bool = Field(default=True, description="evaluate greedily too, beside sampling")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
 from mentor.data import read_questions
-from mentor.grading import make_judge
+from mentor.grading import JudgeName, make_judge
 from mentor.inference import SamplingParams
 from mentor.reach import Reach
 from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
@@ -38,7 +38,7 @@ class SolveSpec(Frozen):
     tools: Annotated[str | None, Reach.PATH] = Field(
         default=None, description="a user's tools.py, offered in place of the math tools"
     )
-    judge: Literal["math", "qa_em", "qa_sub_em"] = "math"
+    judge: JudgeName = "math"
     samples: int = Field(default=1, ge=1, le=256)
     max_questions: int | None = Field(default=None, ge=1)
     sampling: SamplingParams = Field(default_factory=lambda: SamplingParams(temperature=0.6, max_tokens=8192, seed=0))

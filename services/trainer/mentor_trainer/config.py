@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from mentor.errors import UserError
-from mentor.grading import JUDGES
+from mentor.grading import JudgeName
 from mentor.reach import Reach
 from mentor.trajectory import Frozen
 from mentor_trainer.plain import require_plain
@@ -27,8 +27,6 @@ _NAMES = (
     "retriever_url", "model", "output_dir",
 )  # fmt: skip
 """Fields of text that go into verl's configuration as they are."""
-JudgeName = Literal["math", "qa_em", "qa_sub_em"]
-assert set(JudgeName.__args__) == set(JUDGES)  # type: ignore[attr-defined]
 
 
 class DataFields(Frozen):
