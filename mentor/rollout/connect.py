@@ -24,12 +24,10 @@ from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import Policy, TokenPolicy
 from mentor.rpc.credentials import secret
 from mentor.rpc.retry import RetryPolicy
-from mentor.tools.executor import ToolExecutor, Toolset
-from mentor.tools.executor_retriever import RetrieverExecutor
-from mentor.tools.executor_sandbox import SandboxExecutor
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.source import load_tools
-from mentor.trajectory import Frozen, Question
+from mentor.tools.toolbox import ToolBox
+from mentor.trajectory import Frozen
 
 
 class ModelSource(Frozen):
@@ -98,14 +96,6 @@ class ToolBackends(Frozen):
     retriever: Annotated[str, Reach.SERVICE] = Field(default_factory=retriever_target)
     deadline_s: float = Field(default=60.0, gt=0)
 
-    def executors(self) -> dict[str, ToolExecutor]:
-        """One executor per backend; close them when done."""
-        retry = RetryPolicy(attempts=64, deadline_s=self.deadline_s)
-        return {
-            "sandbox": SandboxExecutor(self.sandbox, policy=retry),
-            "retriever": RetrieverExecutor(self.retriever, policy=retry),
-        }
-
 
 def registry_for(tools_file: str | None, search_url: str | None = None) -> ToolRegistry:
     """Built-in tools and those of a user's ``tools.py``."""
@@ -115,16 +105,12 @@ def registry_for(tools_file: str | None, search_url: str | None = None) -> ToolR
 @asynccontextmanager
 async def open_toolsets(backends: ToolBackends, registry: ToolRegistry) -> AsyncIterator[ToolsetFactory]:
     """A factory of toolsets over shared connections, closed at the end."""
-    executors = backends.executors()
-
-    def toolset_for(question: Question) -> Toolset:
-        return Toolset(registry.for_question(question), executors)
-
+    retry = RetryPolicy(attempts=64, deadline_s=backends.deadline_s)
+    box = ToolBox(registry, backends.sandbox, backends.retriever, retry)
     try:
-        yield toolset_for
+        yield box.toolset
     finally:
-        for executor in executors.values():
-            await executor.close()
+        await box.close()
 
 
 @asynccontextmanager

@@ -19,12 +19,16 @@ class ToolRegistry:
     Args:
         specs: a user's tools: offered in place of the 12 math tools, and found before built-in ones of the same name.
         search_url: the retriever's URL, put in place of the placeholder in published tool sources.
+        default: names of the tools offered by questions that name none; None offers ``specs``, else the 12 math tools.
     """
 
-    def __init__(self, specs: Iterable[ToolSpec] = (), search_url: str | None = None) -> None:
+    def __init__(
+        self, specs: Iterable[ToolSpec] = (), search_url: str | None = None, default: tuple[str, ...] | None = None
+    ) -> None:
         own = tuple(specs)
         self._specs = {spec.name: spec for spec in (*MATH_TOOLS, WIKIPEDIA_SEARCH, *own)}
         self._default = own or MATH_TOOLS
+        self._default_names = default
         self._search_url = search_url
 
     @property
@@ -33,16 +37,15 @@ class ToolRegistry:
         return list(self._specs)
 
     def for_question(self, question: Question) -> tuple[ToolSpec, ...]:
-        """The question's tools: its own (``env``), those it names, else the registered or the 12 math tools.
+        """The question's tools: its own (``env``), those it names, else the default.
 
         Raises:
             UserError: a named tool is not registered, or a schema is malformed.
         """
         if question.func_schemas is not None:
             return tuple(self._own(question, schema) for schema in question.func_schemas)
-        if question.tools is None:
-            return self._default
-        return tuple(self.get(name) for name in question.tools)
+        names = question.tools if question.tools is not None else self._default_names
+        return self._default if names is None else tuple(self.get(name) for name in names)
 
     def get(self, name: str) -> ToolSpec:
         """A tool by name; raises ``UserError`` if there is none."""

@@ -13,7 +13,7 @@ from mentor.data import write_questions, write_trajectories
 from mentor.errors import InfrastructureError, UserError
 from mentor_trainer.config import make_spec
 from mentor_trainer.preflight import check_services, check_spec
-from mentor_trainer.train import run_training
+from mentor_trainer.run import run_training
 from tests.support.training import STUDENT, addition, questions, solved, spec_values, write_set
 
 

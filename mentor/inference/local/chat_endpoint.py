@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
 
 from mentor.chat.formats import parse_turn
 from mentor.chat.hermes import OPEN
-from mentor.errors import MentorError, UserError
 from mentor.inference.base import Generation, SamplingParams
-from mentor.inference.local.backend import Backend, ClientGone, while_connected
-from mentor.inference.local.openai_errors import OpenAIRoute, error_body
+from mentor.inference.local.backend import Backend
+from mentor.inference.local.openai_errors import OpenAIRoute
+from mentor.inference.local.replies import envelope, event, growing_text, reply, streamed, usage
 from mentor.inference.local.schemas import ChatRequest
-from mentor.rpc.context import remaining
 from mentor.trajectory import ToolCall
-
-CLIENT_CLOSED = 499
 
 
 def chat_router(backend: Backend) -> APIRouter:
@@ -36,14 +31,10 @@ def chat_router(backend: Backend) -> APIRouter:
         prompt = backend.render(body.messages, tools, body.chat_template_kwargs)
         params = body.params(backend.budget(prompt, body.max_completion_tokens or body.max_tokens))
         if body.stream:
-            if body.n != 1:
-                raise UserError("n is more than 1 in a streamed request", field="n", allowed="1 with stream")
-            return StreamingResponse(_stream(backend, body, prompt, params), media_type="text/event-stream")
-        try:
-            generations = await while_connected(request, backend.run(prompt, params, body.n))
-        except ClientGone:
-            return Response(status_code=CLIENT_CLOSED)
-        return JSONResponse(_completion(backend, body, prompt, generations))
+            return streamed(_stream(backend, body, prompt, params), body.n)
+        return await reply(
+            request, backend.run(prompt, params, body.n), lambda done: _completion(backend, body, prompt, done)
+        )
 
     return router
 
@@ -52,10 +43,11 @@ def _completion(
     backend: Backend, body: ChatRequest, prompt: list[int], generations: list[Generation]
 ) -> dict[str, Any]:
     choices = [_choice(backend, body, generation, index) for index, generation in enumerate(generations)]
-    reply = _envelope(backend, "chat.completion") | {"choices": choices, "usage": usage(prompt, generations)}
+    whole = envelope(backend, "chatcmpl", "chat.completion")
+    whole |= {"choices": choices, "usage": usage(len(prompt), generations)}
     if body.return_token_ids:
-        reply["prompt_token_ids"] = prompt
-    return reply
+        whole["prompt_token_ids"] = prompt
+    return whole
 
 
 def _choice(backend: Backend, body: ChatRequest, generation: Generation, index: int) -> dict[str, Any]:
@@ -110,51 +102,31 @@ def logprob_content(backend: Backend, generation: Generation) -> list[dict[str, 
     ]
 
 
-def usage(prompt: list[int], generations: list[Generation]) -> dict[str, int]:
-    """Token counts of a request."""
-    generated = sum(len(generation.token_ids) for generation in generations)
-    return {"prompt_tokens": len(prompt), "completion_tokens": generated, "total_tokens": len(prompt) + generated}
-
-
-def _envelope(backend: Backend, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": backend.name}
-
-
 async def _stream(backend: Backend, body: ChatRequest, prompt: list[int], params: SamplingParams) -> AsyncIterator[str]:
-    """Server-sent events: text as it comes, calls whole at the end. Text that may begin a call is held back."""
-    envelope = _envelope(backend, "chat.completion.chunk")
+    """Text as it comes, calls whole at the end. Text that may begin a call is held back."""
+    around = envelope(backend, "chatcmpl", "chat.completion.chunk")
 
-    def event(delta: dict[str, Any], finish: str | None = None) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return f"data: {json.dumps(envelope | {'choices': [choice]})}\n\n"
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
+        return event(around | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     with_tools = bool(body.tools) and body.tool_choice != "none"
-    ids: list[int] = []
     sent = 0
-    try:
-        yield event({"role": "assistant", "content": ""})
-        async for item in backend.engine.stream(prompt, params, timeout_s=remaining(backend.timeout_s)):
-            if not isinstance(item, Generation):
-                if item[0] not in backend.engine.end_ids and item[0] not in params.stop_token_ids:
-                    ids.append(item[0])
-                text = backend.decode(ids, skip_special=body.skip_special_tokens)
-                ready = sendable(text) if with_tools else text.removesuffix("\ufffd")
-                if len(ready) > sent:
-                    yield event({"content": ready[sent:]})
-                    sent = len(ready)
-                continue
-            message, finish = read_message(text, item.finish_reason, with_tools)
-            if message.get("tool_calls"):
-                calls = [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]
-                yield event({"tool_calls": calls})
-            elif len(text) > sent:
-                yield event({"content": text[sent:]})
-            yield event({}, finish)
-            if body.stream_options and body.stream_options.include_usage:
-                yield f"data: {json.dumps(envelope | {'choices': [], 'usage': usage(prompt, [item])})}\n\n"
-    except MentorError as error:
-        yield f"data: {json.dumps(error_body(error))}\n\n"
-    yield "data: [DONE]\n\n"
+    yield chunk({"role": "assistant", "content": ""})
+    async for text, item in growing_text(backend, prompt, params, skip_special=body.skip_special_tokens):
+        if not isinstance(item, Generation):
+            ready = sendable(text) if with_tools else text.removesuffix("\ufffd")
+            if len(ready) > sent:
+                yield chunk({"content": ready[sent:]})
+                sent = len(ready)
+            continue
+        message, finish = read_message(text, item.finish_reason, with_tools)
+        if message.get("tool_calls"):
+            yield chunk({"tool_calls": [{"index": n, **call} for n, call in enumerate(message["tool_calls"])]})
+        elif len(text) > sent:
+            yield chunk({"content": text[sent:]})
+        yield chunk({}, finish)
+        if body.stream_options and body.stream_options.include_usage:
+            yield event(around | {"choices": [], "usage": usage(len(prompt), [item])})
 
 
 def sendable(text: str) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
 
-from mentor.errors import MentorError, UserError
+from mentor.errors import UserError
 from mentor.inference.base import Generation, SamplingParams
-from mentor.inference.local.backend import Backend, ClientGone, while_connected
-from mentor.inference.local.chat_endpoint import CLIENT_CLOSED
-from mentor.inference.local.openai_errors import OpenAIRoute, error_body
+from mentor.inference.local.backend import Backend
+from mentor.inference.local.openai_errors import OpenAIRoute
+from mentor.inference.local.replies import envelope, event, growing_text, reply, streamed, usage
 from mentor.inference.local.schemas import CompletionRequest
-from mentor.rpc.context import remaining
 
 
 def completion_router(backend: Backend) -> APIRouter:
@@ -32,14 +27,10 @@ def completion_router(backend: Backend) -> APIRouter:
         prompts = prompt_ids(backend, body.prompt)
         params = [body.params(backend.budget(prompt, body.max_tokens or 16)) for prompt in prompts]
         if body.stream:
-            if len(prompts) * body.n != 1:
-                raise UserError("more than one choice in a streamed request", field="n", allowed="1 with stream")
-            return StreamingResponse(_stream(backend, body, prompts[0], params[0]), media_type="text/event-stream")
-        try:
-            groups = await while_connected(request, _run(backend, prompts, params, body.n))
-        except ClientGone:
-            return Response(status_code=CLIENT_CLOSED)
-        return JSONResponse(_reply(backend, body, prompts, groups))
+            return streamed(_stream(backend, body, prompts[0], params[0]), len(prompts) * body.n)
+        return await reply(
+            request, _run(backend, prompts, params, body.n), lambda done: _completion(backend, body, prompts, done)
+        )
 
     return router
 
@@ -66,17 +57,12 @@ async def _run(
     return [task.result() for task in tasks]
 
 
-def _reply(
+def _completion(
     backend: Backend, body: CompletionRequest, prompts: list[list[int]], groups: list[list[Generation]]
 ) -> dict[str, Any]:
     flat = [(prompt, generation) for prompt, group in zip(prompts, groups, strict=True) for generation in group]
     choices = [_choice(backend, body, prompt, generation, n) for n, (prompt, generation) in enumerate(flat)]
-    prompt_tokens, generated = sum(map(len, prompts)), sum(len(generation.token_ids) for _, generation in flat)
-    counts = {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": generated,
-        "total_tokens": prompt_tokens + generated,
-    }
+    counts = usage(sum(map(len, prompts)), (generation for _, generation in flat))
     return _envelope(backend) | {"choices": choices, "usage": counts}
 
 
@@ -107,38 +93,26 @@ def _logprobs(backend: Backend, generation: Generation) -> dict[str, Any]:
     }
 
 
-def _envelope(backend: Backend) -> dict[str, Any]:
-    return {
-        "id": f"cmpl-{uuid.uuid4().hex}",
-        "object": "text_completion",
-        "created": int(time.time()),
-        "model": backend.name,
-    }
-
-
 async def _stream(
     backend: Backend, body: CompletionRequest, prompt: list[int], params: SamplingParams
 ) -> AsyncIterator[str]:
-    envelope = _envelope(backend)
+    around = _envelope(backend)
 
-    def event(text: str, token: int | None, finish: str | None) -> str:
+    def chunk(text: str, token: int | None, finish: str | None) -> str:
         choice: dict[str, Any] = {"index": 0, "text": text, "finish_reason": finish, "logprobs": None}
         if body.return_token_ids and token is not None:
             choice["token_ids"] = [token]
-        return f"data: {json.dumps(envelope | {'choices': [choice]})}\n\n"
+        return event(around | {"choices": [choice]})
 
-    ids: list[int] = []
     sent = 0
-    try:
-        async for item in backend.engine.stream(prompt, params, timeout_s=remaining(backend.timeout_s)):
-            if isinstance(item, Generation):
-                yield event("", None, item.finish_reason)
-                continue
-            if item[0] not in backend.engine.end_ids and item[0] not in params.stop_token_ids:
-                ids.append(item[0])
-            ready = backend.decode(ids, skip_special=body.skip_special_tokens).removesuffix("\ufffd")
-            yield event(ready[sent:], item[0], None)
-            sent = max(sent, len(ready))
-    except MentorError as error:
-        yield f"data: {json.dumps(error_body(error))}\n\n"
-    yield "data: [DONE]\n\n"
+    async for text, item in growing_text(backend, prompt, params, skip_special=body.skip_special_tokens):
+        if isinstance(item, Generation):
+            yield chunk("", None, item.finish_reason)
+            continue
+        ready = text.removesuffix("\ufffd")
+        yield chunk(ready[sent:], item, None)
+        sent = max(sent, len(ready))
+
+
+def _envelope(backend: Backend) -> dict[str, Any]:
+    return envelope(backend, "cmpl", "text_completion")

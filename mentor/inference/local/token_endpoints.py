@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse
 from mentor.errors import UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.backend import Backend, ClientGone, while_connected
-from mentor.inference.local.chat_endpoint import CLIENT_CLOSED, logprob_content
+from mentor.inference.local.chat_endpoint import logprob_content
 from mentor.inference.local.openai_errors import OpenAIRoute
+from mentor.inference.local.replies import CLIENT_CLOSED
 from mentor.inference.local.schemas import DetokenizeRequest, GenerateRequest, TokenizeRequest
 
 

@@ -18,6 +18,7 @@ from mentor.errors import UserError
 from mentor.grading import JudgeName
 from mentor.reach import Reach
 from mentor.trajectory import Frozen
+from mentor_trainer.methods import METHODS, MethodName
 from mentor_trainer.plain import require_plain
 
 _MAX_BASES = 5
@@ -45,7 +46,8 @@ class DataFields(Frozen):
 class AlgorithmFields(Frozen):
     """What is optimised. ``norm_by_std`` divides advantages by the group's deviation, as GRPO does (Dr. GRPO does not)."""
 
-    algorithm: Literal["grpo", "sft"] = "grpo"
+    algorithm: MethodName = "grpo"
+    """A training method: ``mentor list method``."""
     reward: Annotated[str, Reach.PRESET] = "flexible"
     """A preset's name or the path of a YAML file."""
     judge: JudgeName = "math"
@@ -163,13 +165,11 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
         """Field, what is allowed, and whether it holds: for settings that depend on one another."""
         # verl resolves its configuration twice: no escape of an interpolation survives that.
         inert = [(name, "no ${", "${" not in repr(getattr(self, name))) for name in _NAMES]
-        grpo, cpu, batch = self.algorithm == "grpo", self.device == "cpu", self.train_batch_size
+        cpu, batch = self.device == "cpu", self.train_batch_size
         room = self.max_prompt_length + self.max_response_length
         return [
             *inert,
             ("train_files", "at least one file", bool(self.train_files)),
-            ("trajectory_files", "at least one file, for SFT", grpo or bool(self.trajectory_files)),
-            ("rollouts", "2 or more: a group of one has no advantage", not grpo or self.rollouts >= 2),
             ("mini_batch_size", f"a divisor of train_batch_size {batch}", batch % self.mini_batch_size == 0),
             (
                 "max_response_length",
@@ -186,9 +186,9 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
             ),
             ("backend", "local on a CPU, vllm or sglang on GPUs", (self.rollout_backend == "local") == cpu),
             ("ray_address", "http://... or https://...", (self.ray_address or "http://").startswith(_HTTP)),
-            ("lora_rank", "0 on a CPU with grpo", not (cpu and grpo) or self.lora_rank == 0),
             ("test_freq", "-1 without val_files", self.test_freq <= 0 or bool(self.val_files)),
             ("val_before_train", "false without val_files", not self.val_before_train or bool(self.val_files)),
+            *METHODS.get(self.algorithm).conditions(self),
         ]
 
     def require_plain(self) -> None:

@@ -14,8 +14,9 @@ from mentor.jobs.handler import JobContext, Stopped
 from mentor.reach.own import RETRIEVER_VARIABLE, SANDBOX_VARIABLE
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.events import TrainEvent
+from mentor_trainer.methods import METHODS
 from mentor_trainer.preflight import check_spec
-from mentor_trainer.train import run_training
+from mentor_trainer.run import run_training
 
 
 class TrainJob:
@@ -37,7 +38,7 @@ class TrainJob:
     def run(self, spec: TrainSpec, context: JobContext) -> dict[str, Any]:
         spec = with_services(spec).model_copy(update={"output_dir": str(context.workdir)})
         attempt = context.workdir / "attempts" / f"{context.attempt:04d}"
-        context.progress(0.0, "starting verl" if spec.algorithm == "grpo" else "starting")
+        context.progress(0.0, "starting verl" if METHODS.get(spec.algorithm).on_verl else "starting")
         last: dict[str, float] = {}
         calls: Counter[str] = Counter()
 

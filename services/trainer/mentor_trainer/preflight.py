@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Frozen, Question
 from mentor_trainer.config import TrainSpec
-from mentor_trainer.sft_data import examples, load_pairs
+from mentor_trainer.methods import METHODS
 from mentor_trainer.verl_ext import PINNED_VERL
 
 _PROBE = RetryPolicy(attempts=4, backoff_s=0.25, deadline_s=10.0)
@@ -52,19 +51,9 @@ def check_spec(spec: TrainSpec, *, here: bool = True) -> Plan:
     questions = _read(spec.train_files, "train_files", spec.train_max_samples)
     validation = _read(spec.val_files, "val_files", spec.val_max_samples)
     _check_questions(spec, [*questions, *validation], chat_format)
-    if spec.algorithm == "grpo" and len(questions) < spec.train_batch_size:
-        raise UserError(
-            f"{len(questions)} questions are fewer than one batch of {spec.train_batch_size}",
-            field="train_batch_size",
-            allowed=f"at most {len(questions)}",
-        )
+    per_epoch = METHODS.get(spec.algorithm).steps_per_epoch(spec, questions, chat_format)
     check_output(Path(spec.output_dir))
     _check_machine(spec, here)
-    # SFT keeps the last, smaller batch of an epoch, verl drops it.
-    if spec.algorithm == "sft":
-        per_epoch = math.ceil(len(examples(spec, load_pairs(spec), chat_format)) / spec.train_batch_size)
-    else:
-        per_epoch = len(questions) // spec.train_batch_size
     return Plan(questions=len(questions), total_steps=spec.total_steps or per_epoch * spec.total_epochs)
 
 
@@ -75,7 +64,7 @@ def check_services(spec: TrainSpec) -> None:
         UserError: a service is needed and not given, or does not answer as one.
         InfrastructureError: it cannot be reached.
     """
-    if spec.algorithm == "sft":
+    if not METHODS.get(spec.algorithm).samples:
         return
     questions = [*_read(spec.train_files, "train_files", -1), *_read(spec.val_files, "val_files", -1)]
     asyncio.run(_probe(spec, {tool.backend for q in questions for tool in _tools(spec, q)}))
@@ -135,17 +124,16 @@ def _read(files: Iterable[str], field: str, limit: int) -> list[Question]:
 
 
 def _tools(spec: TrainSpec, question: Question) -> tuple[ToolSpec, ...]:
-    if question.tools is None and question.func_schemas is None:
-        question = question.model_copy(update={"tools": spec.tools})
-    return ToolRegistry(search_url=spec.retriever_url).for_question(question)
+    return ToolRegistry(search_url=spec.retriever_url, default=spec.tools).for_question(question)
 
 
 def _check_questions(spec: TrainSpec, questions: list[Question], chat_format: ChatFormat) -> None:
     """Every question's tools are known and have their service, and the longest prompts fit."""
+    samples = METHODS.get(spec.algorithm).samples
     for question in questions:
         needed = {tool.backend for tool in _tools(spec, question)}
         for backend, field in (("sandbox", "sandbox_url"), ("retriever", "retriever_url")):
-            if spec.algorithm == "grpo" and backend in needed and not getattr(spec, field):
+            if samples and backend in needed and not getattr(spec, field):
                 raise UserError(
                     f"question {question.id} offers tools of the {backend}, and no {field} is given",
                     field=field,
@@ -163,7 +151,7 @@ def _check_questions(spec: TrainSpec, questions: list[Question], chat_format: Ch
 
 
 def _check_machine(spec: TrainSpec, here: bool) -> None:
-    if spec.algorithm == "grpo" and metadata.version("verl") != PINNED_VERL:
+    if METHODS.get(spec.algorithm).on_verl and metadata.version("verl") != PINNED_VERL:
         raise UserError(f"verl {metadata.version('verl')} is installed", field="verl", allowed=PINNED_VERL)
     if here and spec.device == "cuda" and spec.ray_address is None:
         import torch

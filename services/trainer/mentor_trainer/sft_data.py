@@ -11,9 +11,9 @@ from mentor.data import iter_trajectories, read_questions
 from mentor.errors import UserError
 from mentor.rollout import user_messages
 from mentor.rollout.solve import CORRECT
+from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Frozen, Question, Termination, Trajectory, Turn
 from mentor_trainer.config import TrainSpec
-from mentor_trainer.tools import ToolBox
 
 
 class Example(Frozen):
@@ -52,8 +52,8 @@ def examples(spec: TrainSpec, pairs: Iterable[tuple[Question, Trajectory]], chat
     Raises:
         UserError: all are too long.
     """
-    toolbox = ToolBox(None, None, default=spec.tools)
-    built = [tokenise(t, schemas(toolbox, q), chat_format, spec.system_prompt) for q, t in pairs]
+    registry = ToolRegistry(default=spec.tools)
+    built = [tokenise(t, schemas(registry, q), chat_format, spec.system_prompt) for q, t in pairs]
     fitting = [example for example in built if len(example.ids) <= spec.max_sequence_length]
     if not fitting:
         shortest = min(len(example.ids) for example in built)
@@ -61,11 +61,9 @@ def examples(spec: TrainSpec, pairs: Iterable[tuple[Question, Trajectory]], chat
     return fitting
 
 
-def schemas(toolbox: ToolBox, question: Question) -> list[dict[str, object]]:
+def schemas(registry: ToolRegistry, question: Question) -> list[dict[str, object]]:
     """The tools that the question's prompt shows."""
-    if question.tools is None and question.func_schemas is None:
-        question = question.model_copy(update={"tools": toolbox.default})
-    return [tool.openai() for tool in toolbox.registry.for_question(question)]
+    return [tool.openai() for tool in registry.for_question(question)]
 
 
 def tokenise(

@@ -16,8 +16,10 @@ from mentor.chat import ChatFormat, load_format
 from mentor.errors import MentorError
 from mentor.inference.base import SamplingParams
 from mentor.rollout import TokenPolicy, rollout
+from mentor.rpc.retry import RetryPolicy
+from mentor.tools.registry import ToolRegistry
+from mentor.tools.toolbox import ToolBox
 from mentor.trajectory import Question, Termination, Trajectory
-from mentor_trainer.tools import ToolBox
 from mentor_trainer.verl_ext.client import VerlTokenClient
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.runtime import Runtime, runtime_of
@@ -43,7 +45,9 @@ class _Shared:
     @cached_property
     def toolbox(self) -> ToolBox:
         runtime = self.runtime
-        return ToolBox(runtime.sandbox_url, runtime.retriever_url, runtime.tools, wait_s=runtime.infrastructure_wait_s)
+        registry = ToolRegistry(search_url=runtime.retriever_url, default=runtime.tools)
+        retry = RetryPolicy(deadline_s=max(1.0, runtime.infrastructure_wait_s))
+        return ToolBox(registry, runtime.sandbox_url, runtime.retriever_url, retry)
 
 
 _shared: _Shared | None = None
