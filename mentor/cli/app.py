@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import typer
 
 from mentor.cli import analyse, data, grade, jobs, local, models, plugins, reward, trajectory
@@ -34,3 +36,5 @@ for name, part in (
 local.add_commands(app)
 models.add_commands(app)
 plugins.add_commands(app)
+for command in sorted(metadata.entry_points(group="mentor.commands"), key=lambda entry: entry.name):
+    app.add_typer(command.load(), name=command.name)  # those of the services that are installed here

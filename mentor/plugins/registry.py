@@ -50,7 +50,7 @@ class Registry(Generic[P]):
     refused when it is asked for: it disturbs nothing else.
     """
 
-    def __init__(self, seam: str, folder: str, interface: type[P]) -> None:
+    def __init__(self, seam: str, folder: str, interface: type[Any]) -> None:
         self.seam = seam
         self.group = f"mentor.{seam}s"
         self._folder = folder

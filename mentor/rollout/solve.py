@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
 from mentor.data import read_questions
-from mentor.grading import JudgeName, make_judge
+from mentor.grading import JUDGES, JudgeName, Verdict
 from mentor.inference import SamplingParams
 from mentor.reach import Reach
 from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
@@ -30,11 +31,15 @@ CORRECT = "correct"
 """Key in ``Trajectory.metadata`` of the judge's verdict."""
 
 
+Scoring = Callable[[Question, Trajectory], Verdict]
+"""Scores one trajectory; called from several threads, never for one that was lost to infrastructure."""
+
+
 class SolveSpec(Frozen):
     """A model, a question set, tools, and how to sample."""
 
     model: ModelSource
-    questions: Annotated[str, Reach.PATH] = Field(description="JSON lines or parquet")
+    questions: Annotated[str | None, Reach.PATH] = Field(default=None, description="JSON lines or parquet")
     tools: Annotated[str | None, Reach.PATH] = Field(
         default=None, description="a user's tools.py, offered in place of the math tools"
     )
@@ -63,17 +68,25 @@ class Progress(Protocol):
 
 
 def load_questions(spec: SolveSpec) -> list[Question]:
-    """The questions, each with tools that are known to exist.
+    """The questions of the spec's file, each with tools that are known to exist.
+
+    Raises:
+        UserError: unreadable, malformed, or naming an unknown tool.
+    """
+    return offer_tools(spec, read_questions(spec.questions or ""))
+
+
+def offer_tools(spec: SolveSpec, questions: Sequence[Question]) -> list[Question]:
+    """At most ``max_questions`` of them, each with tools that are known to exist.
 
     A user's tools travel with the questions (``env``, ``func_schemas``), so that what is written from them, and the
     trainer that reads it, needs no second file.
 
     Raises:
-        UserError: unreadable, malformed, or naming an unknown tool.
+        UserError: one names an unknown tool.
     """
     registry = registry_for(spec.tools)
-    questions = [_with_tools(question, spec, registry) for question in read_questions(spec.questions)]
-    return questions[: spec.max_questions]
+    return [_with_tools(question, spec, registry) for question in questions][: spec.max_questions]
 
 
 def _with_tools(question: Question, spec: SolveSpec, registry: ToolRegistry) -> Question:
@@ -83,8 +96,12 @@ def _with_tools(question: Question, spec: SolveSpec, registry: ToolRegistry) -> 
     return question.model_copy(update={"env": offered[0].source, "func_schemas": tuple(t.openai() for t in offered)})
 
 
-def solve(spec: SolveSpec, questions: list[Question], context: Progress) -> list[Trajectory] | None:
-    """Trajectories by question and sample, judged; None if told to stop before all were drawn.
+def solve(
+    spec: SolveSpec, questions: list[Question], context: Progress, score: Scoring | None = None
+) -> list[Trajectory] | None:
+    """Trajectories by question and sample, scored; None if told to stop before all were drawn.
+
+    ``score`` looks at whole trajectories; where it is None the spec's judge compares answers.
 
     Raises:
         UserError: the model cannot be used.
@@ -93,7 +110,7 @@ def solve(spec: SolveSpec, questions: list[Question], context: Progress) -> list
     make_room(spec.concurrency)
     journal = Journal(context.workdir / "trajectories.jsonl")
     try:
-        complete = asyncio.run(_draw(spec, questions, journal, context))
+        complete = asyncio.run(_draw(spec, questions, journal, context, score or _by_judge(spec.judge)))
     finally:
         journal.close()
         context.save()
@@ -102,14 +119,20 @@ def solve(spec: SolveSpec, questions: list[Question], context: Progress) -> list
     return [journal.done[question.id, sample] for question in questions for sample in range(spec.samples)]
 
 
-async def _draw(spec: SolveSpec, questions: list[Question], journal: Journal, context: Progress) -> bool:
-    judge = make_judge(spec.judge)
+def _by_judge(name: JudgeName) -> Scoring:
+    judge = JUDGES.get(name, "judge")
+    return lambda question, trajectory: judge.grade(trajectory.answer, question.answers)
+
+
+async def _draw(
+    spec: SolveSpec, questions: list[Question], journal: Journal, context: Progress, score: Scoring
+) -> bool:
     right = sum(bool(t.metadata.get(CORRECT)) for t in journal.done.values())
 
     async def finish(task: Task, trajectory: Trajectory) -> Trajectory:
         nonlocal right
         # Judging may take seconds on a hostile answer: not in the loop.
-        correct = not trajectory.failed and await asyncio.to_thread(judge, trajectory.answer, task.question.answers)
+        correct = not trajectory.failed and (await asyncio.to_thread(score, task.question, trajectory)).correct
         right += correct
         _count(context, trajectory, correct)
         return trajectory.model_copy(update={"metadata": {**trajectory.metadata, CORRECT: correct}})

@@ -28,9 +28,9 @@ CLOSED = dict.fromkeys(("model_hosts", "service_hosts", "ray_hosts", "path_roots
 
 PLAIN = {
     "TeacherSpec.model.name", "TeacherSpec.model.mode", "TeacherSpec.model.chat_format", "TeacherSpec.model.system",
-    "TeacherSpec.judge",
+    "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.filters", "TeacherSpec.selection",
     "EvaluateSpec.model.name", "EvaluateSpec.model.mode", "EvaluateSpec.model.chat_format", "EvaluateSpec.model.system",
-    "EvaluateSpec.judge",
+    "EvaluateSpec.judge", "EvaluateSpec.suite",
     "TrainSpec.algorithm", "TrainSpec.judge", "TrainSpec.loss_aggregation", "TrainSpec.chat_format",
     "TrainSpec.system_prompt", "TrainSpec.tools", "TrainSpec.device", "TrainSpec.backend", "TrainSpec.loggers",
     "TrainSpec.name",

@@ -14,10 +14,10 @@ import pytest
 
 from mentor.errors import InfrastructureError, MentorError, UserError
 from mentor_trainer import checkpoints
-from mentor_trainer.train import next_attempt
 from mentor_trainer.diagnose import explain
 from mentor_trainer.events import MetricsFollower, event_of, write_prometheus
 from mentor_trainer.launcher import Command, LocalProcess, RayJob, processes_of, ray_folder, sweep
+from mentor_trainer.train import next_attempt
 from mentor_trainer.verl_ext.metrics import rollout_metrics
 from tests.support.waiting import eventually
 

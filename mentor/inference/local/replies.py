@@ -17,7 +17,7 @@ from mentor.inference.local.backend import Backend, ClientGone, while_connected
 from mentor.inference.local.openai_errors import error_body
 from mentor.rpc.context import remaining
 
-CLIENT_CLOSED = 499
+_CLIENT_CLOSED = 499
 T = TypeVar("T")
 
 
@@ -37,7 +37,7 @@ async def reply(request: Request, work: Awaitable[T], body: Callable[[T], dict[s
     try:
         return JSONResponse(body(await while_connected(request, work)))
     except ClientGone:
-        return Response(status_code=CLIENT_CLOSED)
+        return Response(status_code=_CLIENT_CLOSED)
 
 
 def streamed(lines: AsyncIterator[str], choices: int) -> Response:

@@ -7,14 +7,13 @@ import uuid
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from mentor.errors import UserError
 from mentor.inference.base import Generation, SamplingParams
-from mentor.inference.local.backend import Backend, ClientGone, while_connected
+from mentor.inference.local.backend import Backend
 from mentor.inference.local.chat_endpoint import logprob_content
 from mentor.inference.local.openai_errors import OpenAIRoute
-from mentor.inference.local.replies import CLIENT_CLOSED
+from mentor.inference.local.replies import reply
 from mentor.inference.local.schemas import DetokenizeRequest, GenerateRequest, TokenizeRequest
 
 
@@ -48,12 +47,12 @@ def token_router(backend: Backend) -> APIRouter:
             seed=asked.seed,
             stop_token_ids=tuple(asked.stop_token_ids),
         )
-        try:
-            generations = await while_connected(request, backend.run(body.token_ids, params, asked.n))
-        except ClientGone:
-            return Response(status_code=CLIENT_CLOSED)
-        choices = [_token_choice(backend, generation, n) for n, generation in enumerate(generations)]
-        return JSONResponse({"request_id": body.request_id or uuid.uuid4().hex, "choices": choices})
+
+        def answer(generations: list[Generation]) -> dict[str, Any]:
+            choices = [_token_choice(backend, generation, n) for n, generation in enumerate(generations)]
+            return {"request_id": body.request_id or uuid.uuid4().hex, "choices": choices}
+
+        return await reply(request, backend.run(body.token_ids, params, asked.n), answer)
 
     @router.post("/tokenize", tags=["tokens"])
     async def tokenize(body: TokenizeRequest) -> dict[str, Any]:

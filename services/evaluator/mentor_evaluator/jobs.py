@@ -13,11 +13,13 @@ from mentor.analysis import CallsByQuestion, calls_by_question
 from mentor.data import iter_trajectories, write_text, write_trajectories
 from mentor.data.files import check_readable
 from mentor.jobs.handler import JobContext, Stopped
-from mentor.rollout.solve import load_questions, solve
+from mentor.rollout.solve import load_questions, offer_tools, solve
 from mentor.trajectory import Question, Trajectory
 from mentor_evaluator.records import record
 from mentor_evaluator.report import build_report
+from mentor_evaluator.scorers import SCORERS
 from mentor_evaluator.spec import EvaluateSpec
+from mentor_evaluator.suites import SUITES, data_folder
 
 
 class EvaluateJob:
@@ -31,14 +33,15 @@ class EvaluateJob:
 
     def validate(self, spec: EvaluateSpec) -> None:
         """Read everything that the job will read, before it is accepted."""
-        load_questions(spec)
+        questions_of(spec)
         spec.model.check()
         if spec.reference:
             check_readable(Path(spec.reference), "reference")
 
     def run(self, spec: EvaluateSpec, context: JobContext) -> dict[str, Any]:
-        questions = load_questions(spec)
-        ordered = solve(spec, questions, context)
+        suite = SUITES.get(spec.suite) if spec.suite else None
+        questions = questions_of(spec)
+        ordered = solve(spec, questions, context, SCORERS.get(suite.scorer).score if suite else None)
         if ordered is None:
             raise Stopped
         report = {
@@ -50,6 +53,17 @@ class EvaluateJob:
         }  # fmt: skip
         _write(spec, questions, ordered, report, context)
         return report
+
+
+def questions_of(spec: EvaluateSpec) -> list[Question]:
+    """The questions to evaluate on.
+
+    Raises:
+        UserError: they are not there, malformed, or name an unknown tool.
+    """
+    if spec.suite is None:
+        return load_questions(spec)
+    return offer_tools(spec, SUITES.get(spec.suite).load(data_folder()))
 
 
 def reference_calls(spec: EvaluateSpec, questions: list[Question]) -> CallsByQuestion | None:

@@ -5,57 +5,63 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from mentor.rollout.solve import CORRECT
-from mentor.trajectory import Frozen, Question, Termination, Trajectory
+from mentor.trajectory import Frozen, Question, Trajectory
+from mentor_teacher.filters import FILTERS, Candidate
+from mentor_teacher.selections import SELECTIONS
+
+VERIFICATION = ("unanswered", "wrong")
+"""Filters that always run, and first."""
 
 
-class Selection(Frozen):
-    """Questions that got at least one reference, and what became of every trajectory."""
+class Selected(Frozen):
+    """Questions that got at least one reference, and what became of every trajectory.
+
+    ``dropped``: by filter. ``surplus``: right, and more than were asked for. ``lost``: to infrastructure.
+    """
 
     questions: tuple[Question, ...]
     kept: int
-    wrong: int
-    unanswered: int
-    without_tools: int
     surplus: int
     lost: int
+    dropped: dict[str, int]
 
 
 def select(
-    questions: Sequence[Question], trajectories: Iterable[Trajectory], *, max_references: int, require_tools: bool
-) -> Selection:
-    """Attach verified trajectories to their questions, shortest first (fewest calls, then lowest sample).
+    questions: Sequence[Question],
+    trajectories: Iterable[Trajectory],
+    *,
+    max_references: int,
+    filters: Sequence[str] = (),
+    selection: str = "fewest_calls",
+) -> Selected:
+    """Attach verified trajectories to their questions, in the order of ``selection``.
 
-    A trajectory is kept if it ended by answering and its answer matched the ground truth (``metadata.correct``).
+    ``filters`` run in their order after those of ``VERIFICATION``; each sees what the ones before it left.
     """
-    counts: dict[str, int] = defaultdict(int)
-    verified: dict[str, list[Trajectory]] = defaultdict(list)
-    for trajectory in trajectories:
-        reason = rejection(trajectory, require_tools=require_tools)
-        if reason is None:
-            verified[trajectory.question_id].append(trajectory)
-        else:
-            counts[reason] += 1
+    by_id = {question.id: question for question in questions}
+    drawn = list(trajectories)
+    left = [Candidate(question=by_id[t.question_id], trajectory=t) for t in drawn if not t.failed]
+    lost = len(drawn) - len(left)
+    dropped = {}
+    for name in (*VERIFICATION, *filters):
+        before = len(left)
+        left = [candidate for candidate, kept in zip(left, FILTERS.get(name).keeps(left), strict=True) if kept]
+        dropped[name] = before - len(left)
+    chosen = _attach(questions, left, max_references, selection)
+    kept = sum(len(question.references) for question in chosen)
+    return Selected(questions=tuple(chosen), kept=kept, surplus=len(left) - kept, lost=lost, dropped=dropped)
+
+
+def _attach(
+    questions: Sequence[Question], verified: Sequence[Candidate], max_references: int, selection: str
+) -> list[Question]:
+    right: dict[str, list[Trajectory]] = defaultdict(list)
+    for candidate in verified:
+        right[candidate.question.id].append(candidate.trajectory)
+    rank = SELECTIONS.get(selection).rank
     chosen = []
     for question in questions:
-        ranked = sorted(verified.get(question.id, ()), key=lambda t: (len(t.executed_calls), t.sample))
-        counts["kept"] += len(ranked[:max_references])
-        counts["surplus"] += len(ranked[max_references:])
-        if ranked:
-            references = tuple(t.reference() for t in ranked[:max_references])
+        if ranked := rank(right[question.id])[:max_references]:
+            references = tuple(trajectory.reference() for trajectory in ranked)
             chosen.append(question.model_copy(update={"references": references}))
-    fields = ("kept", "wrong", "unanswered", "without_tools", "surplus", "lost")
-    return Selection(questions=tuple(chosen), **{name: counts[name] for name in fields})
-
-
-def rejection(trajectory: Trajectory, *, require_tools: bool) -> str | None:
-    """Why a trajectory is no reference (``lost``, ``unanswered``, ``wrong``, ``without_tools``), or None if it is."""
-    if trajectory.failed:
-        return "lost"
-    if trajectory.termination is not Termination.ANSWERED or trajectory.answer is None:
-        return "unanswered"
-    if not trajectory.metadata.get(CORRECT):
-        return "wrong"
-    if require_tools and not trajectory.executed_calls:
-        return "without_tools"
-    return None
+    return chosen

@@ -1,0 +1,52 @@
+"""Benchmark suites: one file each. A suite loads its questions, offers tools, names its scorer, and sums its scores up.
+
+Users' own come by the entry points of ``mentor.suites``; ``suite: NAME`` in an evaluation takes them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from pydantic import AfterValidator
+
+from mentor.plugins import Plugin, Registry
+from mentor.trajectory import Question
+from mentor_evaluator.scorers import Score
+
+
+class Suite(Plugin, Protocol):
+    """A benchmark.
+
+    ``groups``: names under which it can be asked for together with others. ``scorer``: of ``mentor list scorer``.
+    """
+
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def scorer(self) -> str: ...
+
+    def load(self, folder: Path) -> list[Question]:
+        """The questions, each with the tools that it offers. ``folder`` is where data sets lie.
+
+        Raises:
+            UserError: the data are not there; ``allowed`` says what to place where.
+        """
+        ...
+
+    def aggregate(self, scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
+        """Figures of the suite beside accuracy, from the scores of every question's samples by question id."""
+        ...
+
+
+def data_folder() -> Path:
+    """Where data sets lie: ``MENTOR_DATA``, or ``data`` where one stands."""
+    return Path(os.environ.get("MENTOR_DATA", "data"))
+
+
+SUITES: Registry[Suite] = Registry("suite", "mentor_evaluator.suites", Suite)
+
+SuiteName = Annotated[str, AfterValidator(SUITES.check)]
+"""Type of a spec's field that names a suite."""

@@ -1,0 +1,45 @@
+"""The tiny world: three sets of questions that the shipped checkpoints of a few million weights can be measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mentor.data import read_questions
+from mentor.errors import UserError
+from mentor.local.layout import example_path
+from mentor.trajectory import Question
+from mentor_evaluator.scorers import Score
+
+
+@dataclass(frozen=True)
+class _Tiny:
+    """One set; ``file`` is its name in ``examples/tiny/questions``, or in the folder ``tiny`` among the data sets."""
+
+    name: str
+    summary: str
+    file: str
+    groups: tuple[str, ...] = ("tiny",)
+    scorer: str = "math"
+
+    def load(self, folder: Path) -> list[Question]:
+        placed = folder / "tiny" / self.file
+        return read_questions(placed if placed.is_file() else _shipped(placed, self.file), "suite")
+
+    def aggregate(self, scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
+        return {}
+
+
+def _shipped(placed: Path, file: str) -> Path:
+    shipped = example_path(f"questions/{file}")
+    if not shipped.is_file():
+        raise UserError(f"{placed} is not there", field="suite", allowed=f"examples/tiny/questions/{file} in its place")
+    return shipped
+
+
+PLUGINS = (
+    _Tiny("tiny-in-domain", "the tiny world as the student was trained on it", "in_domain.jsonl"),
+    _Tiny("tiny-phrasing", "the tiny world in words that training never showed", "ood_phrasing.jsonl"),
+    _Tiny("tiny-search", "the tiny world with facts that must be looked up", "ood_search.jsonl"),
+)
