@@ -63,7 +63,7 @@ def questions_of(spec: EvaluateSpec) -> list[Question]:
     """
     if spec.suite is None:
         return load_questions(spec)
-    return offer_tools(spec, SUITES.get(spec.suite).load(data_folder()))
+    return offer_tools(spec, SUITES.get(spec.suite).load(data_folder()).questions)
 
 
 def reference_calls(spec: EvaluateSpec, questions: list[Question]) -> CallsByQuestion | None:

@@ -1,6 +1,6 @@
 """Benchmark suites: one file each. A suite loads its questions, offers tools, names its scorer, and sums its scores up.
 
-Users' own come by the entry points of ``mentor.suites``; ``suite: NAME`` in an evaluation takes them.
+Users' own come by the entry points of ``mentor.suites``, or, without code, as a YAML file (``mentor_evaluator.own_suite``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from mentor.plugins import Plugin, Registry
-from mentor.trajectory import Question
+from mentor.trajectory import Frozen, Question
 from mentor_evaluator.scorers import Score
+
+
+class Loaded(Frozen):
+    """A suite's questions.
+
+    ``skipped``: rows that were left out, each with its place and what is wrong with it. ``sources``: SHA-256 by file name.
+    """
+
+    questions: tuple[Question, ...]
+    skipped: tuple[str, ...] = ()
+    sources: dict[str, str] = Field(default_factory=dict)
 
 
 class Suite(Plugin, Protocol):
@@ -28,11 +39,15 @@ class Suite(Plugin, Protocol):
     @property
     def scorer(self) -> str: ...
 
-    def load(self, folder: Path) -> list[Question]:
-        """The questions, each with the tools that it offers. ``folder`` is where data sets lie.
+    def load(self, folder: Path, *, skip_broken: bool = False) -> Loaded:
+        """The questions, each with the tools that it offers.
+
+        Args:
+            folder: where data sets lie.
+            skip_broken: leave malformed rows out, and say so, instead of refusing the set.
 
         Raises:
-            UserError: the data are not there; ``allowed`` says what to place where.
+            UserError: the data are not there (``allowed`` says what to place where), or a row is malformed.
         """
         ...
 

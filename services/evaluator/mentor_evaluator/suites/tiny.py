@@ -9,8 +9,9 @@ from pathlib import Path
 from mentor.data import read_questions
 from mentor.errors import UserError
 from mentor.local.layout import example_path
-from mentor.trajectory import Question
+from mentor_evaluator.datasets.rows import checksum
 from mentor_evaluator.scorers import Score
+from mentor_evaluator.suites import Loaded
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,10 @@ class _Tiny:
     groups: tuple[str, ...] = ("tiny",)
     scorer: str = "math"
 
-    def load(self, folder: Path) -> list[Question]:
+    def load(self, folder: Path, *, skip_broken: bool = False) -> Loaded:
         placed = folder / "tiny" / self.file
-        return read_questions(placed if placed.is_file() else _shipped(placed, self.file), "suite")
+        file = placed if placed.is_file() else _shipped(placed, self.file)
+        return Loaded(questions=tuple(read_questions(file, "suites")), sources={file.name: checksum(file)})
 
     def aggregate(self, scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
         return {}
@@ -34,7 +36,9 @@ class _Tiny:
 def _shipped(placed: Path, file: str) -> Path:
     shipped = example_path(f"questions/{file}")
     if not shipped.is_file():
-        raise UserError(f"{placed} is not there", field="suite", allowed=f"examples/tiny/questions/{file} in its place")
+        raise UserError(
+            f"{placed} is not there", field="suites", allowed=f"examples/tiny/questions/{file} in its place"
+        )
     return shipped
 
 
