@@ -17,7 +17,7 @@ from mentor.jobs.model import Job, JobState
 from mentor.local.layout import StackSpec
 
 app = typer.Typer(help="Long work: teacher generation, training, evaluation.", no_args_is_help=True)
-KINDS = {"teacher": "teacher", "train": "trainer", "evaluate": "evaluator"}
+KINDS = {"teacher": "teacher", "train": "trainer", "evaluate": "evaluator", "evaluation": "evaluator"}
 Url = Annotated[str | None, typer.Option(help="the service's URL; default: the local stack's")]
 JobId = Annotated[str, typer.Argument(help="the job's id")]
 Offset = Annotated[int, typer.Option(envvar="MENTOR_PORT_OFFSET", help="of the local stack")]
@@ -38,7 +38,7 @@ def _kind_of(job_id: str) -> str:
 
 @app.command()
 def submit(
-    kind: Annotated[str, typer.Argument(help="teacher, train or evaluate")],
+    kind: Annotated[str, typer.Argument(help="teacher, train, evaluate or evaluation")],
     spec: Annotated[Path, typer.Argument(help="YAML or JSON file with the spec")],
     key: Annotated[str | None, typer.Option(help="idempotency key: the same key gives the same job")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="follow it to its end")] = False,
@@ -56,7 +56,9 @@ def submit(
 
 @app.command(name="list")
 def list_jobs(
-    kind: Annotated[str, typer.Argument(help="teacher, train or evaluate")], url: Url = None, port_offset: Offset = 0
+    kind: Annotated[str, typer.Argument(help="teacher, train, evaluate or evaluation")],
+    url: Url = None,
+    port_offset: Offset = 0,
 ) -> None:
     """Jobs of a kind, newest first."""
     with clear_errors():

@@ -14,7 +14,7 @@ from rich.table import Table
 from mentor.cli.jobs import read_mapping
 from mentor.cli.lines import clear_errors
 from mentor.errors import UserError
-from mentor.local.layout import SERVICES, WORKERS, ModelServer, StackSpec, is_open
+from mentor.local.layout import SERVICES, WORKERS, ModelServer, StackSpec, handler_flags, is_open
 
 Home = Annotated[str, typer.Option(envvar="MENTOR_HOME", help="folder of the stack's data, logs and Redis")]
 Offset = Annotated[int, typer.Option(envvar="MENTOR_PORT_OFFSET", min=0, max=10_000, help="added to every port")]
@@ -41,7 +41,7 @@ def serve(context: typer.Context, name: Annotated[str, typer.Argument(help="serv
             command += [modules[name]]
         elif name.removesuffix("-worker") in WORKERS and name.endswith("-worker"):
             kind = name.removesuffix("-worker")
-            command += ["mentor.jobs.worker", "--name", kind, "--handler", WORKERS[kind]]
+            command += ["mentor.jobs.worker", "--name", kind, *handler_flags(WORKERS[kind])]
         else:
             known = ", ".join([*modules, *(f"{worker}-worker" for worker in WORKERS)])
             raise UserError(f"there is no service {name!r}", field="NAME", allowed=known)

@@ -21,7 +21,7 @@ _WAIT_SECONDS = 2.0
 
 
 class SubmitBody(BaseModel):
-    """A job to be done. ``kind`` may be left out where the service runs one kind only."""
+    """A job to be done. ``kind`` may be left out: it is the service's first."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class ArtifactPage(BaseModel):
 def jobs_router(manager: JobManager) -> APIRouter:
     """Routes over a manager."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-    only_kind = next(iter(manager.handlers)) if len(manager.handlers) == 1 else ""
+    first_kind = next(iter(manager.handlers))
 
     @router.post("", status_code=201)
     async def submit(
@@ -53,7 +53,7 @@ def jobs_router(manager: JobManager) -> APIRouter:
     ) -> Job:
         """Queue a job: 201, or 200 where the idempotency key names one that exists."""
         key = body.idempotency_key or idempotency_key
-        job, created = await asyncio.to_thread(manager.submit, body.kind or only_kind, body.spec, key)
+        job, created = await asyncio.to_thread(manager.submit, body.kind or first_kind, body.spec, key)
         response.status_code = 201 if created else 200
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return job

@@ -27,8 +27,7 @@ class JobsServicer(JobsServiceServicer):
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:
         spec = _spec(request.spec_json)
-        kinds = list(self._manager.handlers)
-        kind = request.kind or (kinds[0] if len(kinds) == 1 else "")
+        kind = request.kind or next(iter(self._manager.handlers))
         job, created = await asyncio.to_thread(self._manager.submit, kind, spec, request.idempotency_key or None)
         return pb.SubmitJobResponse(job=to_message(job), created=created)
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -24,9 +24,9 @@ SERVICES = {
 }
 """REST and gRPC ports."""
 WORKERS = {
-    "teacher": "mentor_teacher.jobs:TeacherJob",
-    "trainer": "mentor_trainer.jobs:TrainJob",
-    "evaluator": "mentor_evaluator.jobs:EvaluateJob",
+    "teacher": ("mentor_teacher.jobs:TeacherJob",),
+    "trainer": ("mentor_trainer.jobs:TrainJob",),
+    "evaluator": ("mentor_evaluator.jobs:EvaluateJob", "mentor_evaluator.matrix.job:EvaluationJob"),
 }
 STACK_VARIABLE = "MENTOR_STACK"
 MODEL_PORT = 8000
@@ -105,7 +105,7 @@ def process_specs(spec: StackSpec) -> list[ProcessSpec]:
     shared = _shared_environment(spec)
     redis = ProcessSpec(name="redis", command=tuple(redis_command(spec.redis_folder)))
     services = [_service(spec, name, shared) for name in SERVICES]
-    workers = [_worker(name, handler, shared) for name, handler in WORKERS.items()]
+    workers = [_worker(name, handlers, shared) for name, handlers in WORKERS.items()]
     return [redis, *(_model_server(spec, model, shared) for model in spec.models), *services, *workers]
 
 
@@ -137,9 +137,14 @@ def _service(spec: StackSpec, name: str, shared: dict[str, str]) -> ProcessSpec:
     return ProcessSpec(name=name, command=command, env=env, ready_url=f"{spec.url(name)}/ready")
 
 
-def _worker(name: str, handler: str, shared: dict[str, str]) -> ProcessSpec:
-    command = (sys.executable, "-m", "mentor.jobs.worker", "--name", name, "--handler", handler)
+def _worker(name: str, handlers: tuple[str, ...], shared: dict[str, str]) -> ProcessSpec:
+    command = (sys.executable, "-m", "mentor.jobs.worker", "--name", name, *handler_flags(handlers))
     return ProcessSpec(name=f"{name}-worker", command=command, env=shared)
+
+
+def handler_flags(handlers: Iterable[str]) -> list[str]:
+    """Arguments by which a worker is told what it runs."""
+    return [flag for handler in handlers for flag in ("--handler", handler)]
 
 
 def _model_server(spec: StackSpec, model: ModelServer, shared: dict[str, str]) -> ProcessSpec:

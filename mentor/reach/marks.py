@@ -43,6 +43,9 @@ def named(spec: BaseModel, prefix: str = "") -> Iterator[Named]:
         mark = next((item for item in info.metadata if isinstance(item, Reach)), None)
         if isinstance(value, BaseModel):
             yield from named(value, f"{field}.")
+        elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
+            for index, item in enumerate(value):
+                yield from named(item, f"{field}.{index}.")
         elif mark is not None and isinstance(value, str):
             yield Named(field, mark, value, spec)
         elif mark is not None and isinstance(value, tuple | list):

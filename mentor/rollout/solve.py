@@ -20,22 +20,43 @@ from mentor.inference import SamplingParams
 from mentor.reach import Reach
 from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
 from mentor.rollout.descriptors import make_room
-from mentor.rollout.driver import Schedule, Task
+from mentor.rollout.driver import Schedule, Task, ToolsetFactory
 from mentor.rollout.journal import Journal, draw, tasks_for
 from mentor.rollout.limits import RolloutLimits
+from mentor.rollout.policy import Policy
 from mentor.rollout.probe import probe
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Frozen, Question, Trajectory
 
 CORRECT = "correct"
 """Key in ``Trajectory.metadata`` of the judge's verdict."""
+VERDICT = "verdict"
+"""Key of what else it said: reason, values, seconds."""
 
 
 Scoring = Callable[[Question, Trajectory], Verdict]
 """Scores one trajectory; called from several threads, never for one that was lost to infrastructure."""
 
 
-class SolveSpec(Frozen):
+class Counting(Protocol):
+    """Adds to a counter of the service."""
+
+    def __call__(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
+
+
+class DrawSpec(Frozen):
+    """How trajectories are drawn."""
+
+    samples: int = Field(default=1, ge=1, le=256)
+    sampling: SamplingParams = Field(default_factory=lambda: SamplingParams(temperature=0.6, max_tokens=8192, seed=0))
+    limits: RolloutLimits = Field(default_factory=RolloutLimits)
+    concurrency: int = Field(default=32, ge=1, le=4096)
+    max_infrastructure_share: float = Field(
+        default=0.01, ge=0, le=1, description="share of trajectories that may be lost to outages before the job fails"
+    )
+
+
+class SolveSpec(DrawSpec):
     """A model, a question set, tools, and how to sample."""
 
     model: ModelSource
@@ -44,16 +65,9 @@ class SolveSpec(Frozen):
         default=None, description="a user's tools.py, offered in place of the math tools"
     )
     judge: JudgeName = "math"
-    samples: int = Field(default=1, ge=1, le=256)
     max_questions: int | None = Field(default=None, ge=1)
-    sampling: SamplingParams = Field(default_factory=lambda: SamplingParams(temperature=0.6, max_tokens=8192, seed=0))
-    limits: RolloutLimits = Field(default_factory=RolloutLimits)
-    concurrency: int = Field(default=32, ge=1, le=4096)
     gpus: int = Field(default=0, ge=0, le=64, description="devices taken by lease from those that jobs share")
     backends: ToolBackends = Field(default_factory=ToolBackends)
-    max_infrastructure_share: float = Field(
-        default=0.01, ge=0, le=1, description="share of trajectories that may be lost to outages before the job fails"
-    )
 
 
 class Progress(Protocol):
@@ -127,40 +141,64 @@ def _by_judge(name: JudgeName) -> Scoring:
 async def _draw(
     spec: SolveSpec, questions: list[Question], journal: Journal, context: Progress, score: Scoring
 ) -> bool:
-    right = sum(bool(t.metadata.get(CORRECT)) for t in journal.done.values())
-
-    async def finish(task: Task, trajectory: Trajectory) -> Trajectory:
-        nonlocal right
-        # Judging may take seconds on a hostile answer: not in the loop.
-        correct = not trajectory.failed and (await asyncio.to_thread(score, task.question, trajectory)).correct
-        right += correct
-        _count(context, trajectory, correct)
-        return trajectory.model_copy(update={"metadata": {**trajectory.metadata, CORRECT: correct}})
-
-    def on_done(done: int, total: int) -> None:
-        context.progress(done / total, f"{done} of {total} trajectories, {right} right")
-
     async with (
         open_policy(spec.model) as policy,
         open_toolsets(spec.backends, registry_for(spec.tools)) as toolset_for,
     ):
-        if questions and len(journal.done) < len(questions) * spec.samples:
-            await probe(policy, toolset_for(questions[0]), spec.sampling, spec.limits.turn_timeout_s)
-        return await draw(
-            tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
-            schedule=Schedule(concurrency=spec.concurrency, attempts=2),
-            max_infrastructure_share=spec.max_infrastructure_share,
-            finish=finish, on_done=on_done, should_stop=context.should_stop,
-        )  # fmt: skip
+        return await draw_scored(
+            spec, questions, journal, policy, toolset_for, score, context.progress, context.count, context.should_stop
+        )
 
 
-def _count(context: Progress, trajectory: Trajectory, correct: bool) -> None:
+async def draw_scored(
+    spec: DrawSpec,
+    questions: Sequence[Question],
+    journal: Journal,
+    policy: Policy,
+    toolset_for: ToolsetFactory,
+    score: Scoring,
+    progress: Callable[[float, str], None],
+    count: Counting,
+    should_stop: Callable[[], bool],
+) -> bool:
+    """Draw what the journal lacks and score it; False if told to stop before all were drawn.
+
+    Raises: as ``solve``.
+    """
+    right = sum(bool(t.metadata.get(CORRECT)) for t in journal.done.values())
+
+    async def finish(task: Task, trajectory: Trajectory) -> Trajectory:
+        nonlocal right
+        correct = False
+        metadata = dict(trajectory.metadata)
+        if not trajectory.failed:  # scoring may take seconds on a hostile answer: not in the loop
+            verdict = await asyncio.to_thread(score, task.question, trajectory)
+            correct = verdict.correct
+            metadata[VERDICT] = verdict.model_dump(exclude={"correct"})
+        right += correct
+        _count(count, trajectory, correct)
+        return trajectory.model_copy(update={"metadata": {**metadata, CORRECT: correct}})
+
+    def on_done(done: int, total: int) -> None:
+        progress(done / total, f"{done} of {total} trajectories, {right} right")
+
+    if questions and len(journal.done) < len(questions) * spec.samples:
+        await probe(policy, toolset_for(questions[0]), spec.sampling, spec.limits.turn_timeout_s)
+    return await draw(
+        tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
+        schedule=Schedule(concurrency=spec.concurrency, attempts=2),
+        max_infrastructure_share=spec.max_infrastructure_share,
+        finish=finish, on_done=on_done, should_stop=should_stop,
+    )  # fmt: skip
+
+
+def _count(count: Counting, trajectory: Trajectory, correct: bool) -> None:
     """What the dashboards show of a trajectory. Tools are named only if they exist: a model can invent any name."""
-    context.count("mentor_trajectories", termination=str(trajectory.termination), correct=str(correct).lower())
+    count("mentor_trajectories", termination=str(trajectory.termination), correct=str(correct).lower())
     outcomes = Counter(
         (o.name if o.executed else "unknown", "ok" if o.ok else o.error_type or "failed")
         for turn in trajectory.turns
         for o in turn.observations
     )
     for (tool, outcome), number in outcomes.items():
-        context.count("mentor_tool_calls", number, tool=tool, outcome=outcome)
+        count("mentor_tool_calls", number, tool=tool, outcome=outcome)

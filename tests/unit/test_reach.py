@@ -45,11 +45,16 @@ def texts(model: type[BaseModel], prefix: str) -> set[str]:
     found: set[str] = set()
     for name, info in model.model_fields.items():
         field = f"{prefix}.{name}"
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            found |= texts(info.annotation, field)
+        inner = [part for part in (info.annotation, *typing.get_args(info.annotation)) if _is_model(part)]
+        if inner:
+            found |= {text for part in inner for text in texts(part, field)}
         elif not any(isinstance(item, Reach) for item in info.metadata) and _holds_text(info.annotation):
             found.add(field)
     return found
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _holds_text(annotation: Any) -> bool:

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from mentor.jobs.service import build_job_service
 from mentor.serving import Service, ServiceSettings
 from mentor_evaluator.jobs import EvaluateJob
+from mentor_evaluator.matrix.job import EvaluationJob
 
 
 class EvaluatorSettings(ServiceSettings):
@@ -21,4 +22,4 @@ class EvaluatorSettings(ServiceSettings):
 
 def build(settings: EvaluatorSettings) -> Service:
     """The service, ready to listen."""
-    return build_job_service("evaluator", settings, [EvaluateJob()])
+    return build_job_service("evaluator", settings, [EvaluateJob(), EvaluationJob()])

@@ -1,0 +1,114 @@
+"""Draws the cells of a matrix: one model after another, each opened once per way of thinking, every sample journalled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from mentor.grading import Verdict
+from mentor.rollout.connect import ModelSource, open_policy, open_toolsets
+from mentor.rollout.descriptors import make_room
+from mentor.rollout.driver import ToolsetFactory
+from mentor.rollout.journal import Journal
+from mentor.rollout.policy import Policy
+from mentor.rollout.solve import Progress, Scoring, draw_scored
+from mentor.tools.registry import ToolRegistry
+from mentor.trajectory import Question, Trajectory
+from mentor_evaluator.matrix.plan import Cell
+from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.runs import TRAJECTORIES, cell_folder
+from mentor_evaluator.scorers import SCORERS
+
+SECOND = "second/"
+"""Prefix of the measures of judges that stand beside a suite's own."""
+
+
+def draw_matrix(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context: Progress) -> bool:
+    """Draw and score what the run's journals lack; False if told to stop before all were drawn.
+
+    Raises:
+        UserError: a model cannot be used.
+        InfrastructureError: more was lost to outages than the spec allows.
+    """
+    make_room(spec.concurrency)
+    return asyncio.run(_draw(spec, cells, run, context))
+
+
+async def _draw(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context: Progress) -> bool:
+    done = 0
+    async with open_toolsets(spec.backends, ToolRegistry()) as toolset_for:
+        for (_, thinking), group in groupby(cells, key=lambda cell: (cell.model.name, cell.arm.thinking)):
+            together = list(group)
+            if all(_complete(cell, spec, run) for cell in together):
+                done += len(together)
+                continue
+            async with open_policy(_thinking(together[0].model.model, thinking)) as policy:
+                for cell in together:
+                    if not await _draw_cell(spec, cell, run, context, policy, toolset_for, (done, len(cells))):
+                        return False
+                    done += 1
+    return True
+
+
+async def _draw_cell(
+    spec: EvaluationSpec,
+    cell: Cell,
+    run: Path,
+    context: Progress,
+    policy: Policy,
+    toolset_for: ToolsetFactory,
+    place: tuple[int, int],
+) -> bool:
+    before, total = place
+    journal = Journal(cell_folder(run, cell.key) / TRAJECTORIES)
+
+    def progress(fraction: float, message: str) -> None:
+        figures = {f"{cell.key} accuracy": _accuracy(journal.done.values())} if fraction == 1 else {}
+        context.progress((before + fraction) / total, f"{cell.key}: {message}", **figures)
+
+    try:
+        return await draw_scored(
+            spec.draw_spec(cell.model), cell.questions, journal, policy, toolset_for,
+            scoring(cell.planned.suite.scorer, spec.second_judges), progress, context.count, context.should_stop,
+        )  # fmt: skip
+    finally:
+        journal.close()
+        context.save()
+
+
+def scoring(scorer: str, second: Sequence[str]) -> Scoring:
+    """A suite's scorer, with verdicts of further ones beside it: they are recorded, and never change the verdict."""
+    first = SCORERS.get(scorer).score
+    others = {name: SCORERS.get(name).score for name in second if name != scorer}
+
+    def score(question: Question, trajectory: Trajectory) -> Verdict:
+        verdict = first(question, trajectory)
+        beside = {f"{SECOND}{name}": float(judge(question, trajectory).correct) for name, judge in others.items()}
+        return verdict.model_copy(update={"values": {**verdict.values, **beside}}) if beside else verdict
+
+    return score
+
+
+def _accuracy(trajectories: Iterable[Trajectory]) -> float:
+    verdicts = [bool(t.metadata.get("correct")) for t in trajectories if not t.failed]
+    return sum(verdicts) / max(1, len(verdicts))
+
+
+def _complete(cell: Cell, spec: EvaluationSpec, run: Path) -> bool:
+    """Whether the journal has every sample: then a model need not be started again for it."""
+    path = cell_folder(run, cell.key) / TRAJECTORIES
+    if not path.exists():
+        return False
+    journal = Journal(path)
+    journal.close()
+    done = {key for key, trajectory in journal.done.items() if not trajectory.failed}
+    samples = spec.draw_spec(cell.model).samples
+    return all((question.id, sample) in done for question in cell.questions for sample in range(samples))
+
+
+def _thinking(source: ModelSource, thinking: bool | None) -> ModelSource:
+    if thinking is None:
+        return source
+    return source.model_copy(update={"template_kwargs": {**source.template_kwargs, "enable_thinking": thinking}})

@@ -1,0 +1,112 @@
+"""From a spec to the cells of its matrix: every suite loaded, every name checked, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mentor.errors import UserError
+from mentor.tools.registry import ToolRegistry
+from mentor.trajectory import Question
+from mentor_evaluator.matrix.spec import Arm, EvaluatedModel, EvaluationSpec
+from mentor_evaluator.scorers import SCORERS
+from mentor_evaluator.suites import SUITES, Loaded, Suite, data_folder
+
+
+@dataclass(frozen=True)
+class PlannedSuite:
+    """A suite with its questions."""
+
+    suite: Suite
+    loaded: Loaded
+
+    @property
+    def name(self) -> str:
+        return self.suite.name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one suite in one way."""
+
+    model: EvaluatedModel
+    planned: PlannedSuite
+    arm: Arm
+
+    @property
+    def key(self) -> str:
+        """``MODEL/SUITE/ARM``: its name in results and its folder."""
+        return f"{self.model.name}/{self.planned.name}/{self.arm.name}"
+
+    @property
+    def questions(self) -> list[Question]:
+        """The suite's questions as this arm asks them."""
+        if self.arm.tools:
+            return list(self.planned.loaded.questions)
+        bare = {"tools": (), "env": None, "func_schemas": None}
+        return [question.model_copy(update=bare) for question in self.planned.loaded.questions]
+
+
+def plan(spec: EvaluationSpec) -> list[Cell]:
+    """The cells, model by model.
+
+    Raises:
+        UserError: an unknown suite, group, scorer or tool; data that are missing or malformed.
+    """
+    suites = [_load(suite, spec) for suite in chosen_suites(spec)]
+    for name in spec.second_judges:
+        SCORERS.get(name, "second_judges")
+    return [
+        Cell(model, planned, arm)
+        for model in spec.models
+        for planned in suites
+        for arm in spec.arms(model)
+        if arm.tools or planned.suite.groups != ("bfcl",)
+    ]
+
+
+def chosen_suites(spec: EvaluationSpec) -> list[Suite]:
+    """The suites that a spec names, groups expanded, each once, in the order in which they are first named.
+
+    Raises:
+        UserError: neither a suite nor a group, or the name of an own suite is taken.
+    """
+    found: dict[str, Suite] = {}
+    for name in spec.suites:
+        for suite in named(name):
+            found.setdefault(suite.name, suite)
+    for own in spec.own:
+        if own.name in found or own.name in SUITES.names():
+            raise UserError(f"the name {own.name!r} is taken", field="own", allowed="a name of its own")
+        found[own.name] = own
+    return list(found.values())
+
+
+def named(name: str) -> Sequence[Suite]:
+    """The suite of that name, or those of that group."""
+    if name in SUITES.names():
+        return [SUITES.get(name)]
+    members = [suite for suite in SUITES if name in suite.groups]
+    if not members:
+        known = ", ".join([*groups(), *SUITES.names()])
+        raise UserError(f"unknown suite {name!r}", field="suites", allowed=known)
+    return members
+
+
+def groups() -> dict[str, list[str]]:
+    """Names of suites by group."""
+    found: dict[str, list[str]] = {}
+    for suite in SUITES:
+        for group in suite.groups:
+            found.setdefault(group, []).append(suite.name)
+    return found
+
+
+def _load(suite: Suite, spec: EvaluationSpec) -> PlannedSuite:
+    SCORERS.get(suite.scorer, "suites")
+    loaded = suite.load(data_folder(), skip_broken=spec.skip_broken)
+    questions = loaded.questions[: spec.max_questions]
+    registry = ToolRegistry()
+    for question in questions:
+        registry.for_question(question)
+    return PlannedSuite(suite, loaded.model_copy(update={"questions": questions}))

@@ -1,0 +1,66 @@
+"""From the journals of a run to its matrix of results."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mentor.analysis import CallsByQuestion, calls_by_question
+from mentor.data import iter_trajectories, write_text
+from mentor.grading import Verdict
+from mentor.rollout.solve import CORRECT, VERDICT
+from mentor.trajectory import Trajectory
+from mentor_evaluator.matrix.plan import Cell
+from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.report import build_report
+from mentor_evaluator.runs import REPORT, CellFolder, cell_folder
+
+
+def matrix_report(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dict[str, Any]:
+    """The report of every cell, written beside its trajectories, and all of them by ``MODEL/SUITE/ARM``."""
+    reference = _reference(spec)
+    reports = {}
+    for cell in cells:
+        report = cell_report(spec, cell, run, reference)
+        write_text(cell_folder(run, cell.key) / REPORT, json.dumps(report, indent=2) + "\n")
+        reports[cell.key] = report
+    return {
+        "models": list(dict.fromkeys(cell.model.name for cell in cells)),
+        "suites": list(dict.fromkeys(cell.planned.name for cell in cells)),
+        "arms": list(dict.fromkeys(cell.arm.name for cell in cells)),
+        "cells": reports,
+    }
+
+
+def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQuestion | None) -> dict[str, Any]:
+    """Figures of one cell."""
+    folder = CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
+    trajectories = folder.trajectories
+    asked = {question.id for question in cell.questions}
+    known = {name: calls for name, calls in (reference or {}).items() if name in asked}
+    samples = spec.draw_spec(cell.model).samples
+    report = build_report(
+        cell.questions, trajectories, known or None, samples=samples, judge=cell.planned.suite.scorer, seed=spec.seed
+    )
+    return report | {
+        "skipped_rows": len(cell.planned.loaded.skipped),
+        "figures": cell.planned.suite.aggregate(scores(trajectories)),
+        "groups": list(cell.planned.suite.groups),
+    }
+
+
+def scores(trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]]:
+    """Scores of surviving samples by question id, as they were journalled."""
+    found: dict[str, list[Verdict]] = defaultdict(list)
+    for trajectory in trajectories:
+        if not trajectory.failed:
+            said = trajectory.metadata.get(VERDICT, {"reason": "unknown"})
+            found[trajectory.question_id].append(Verdict(correct=bool(trajectory.metadata.get(CORRECT)), **said))
+    return found
+
+
+def _reference(spec: EvaluationSpec) -> CallsByQuestion | None:
+    return calls_by_question(iter_trajectories(spec.reference, "reference")) if spec.reference else None
