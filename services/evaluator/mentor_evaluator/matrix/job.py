@@ -43,11 +43,9 @@ class EvaluationJob:
             check_readable(Path(spec.reference), "reference")
 
     def run(self, spec: EvaluationSpec, context: JobContext) -> dict[str, Any]:
-        cells = plan(spec)
         run = context.workdir / "run"
-        _write_manifest(run, make_manifest(spec, cells))
+        cells = prepare(spec, run)
         context.commit(MANIFEST, run / MANIFEST)
-        _write_questions(run, cells)
         if not draw_matrix(spec, cells, run, context):
             raise Stopped
         report = matrix_report(spec, cells, run)
@@ -55,6 +53,19 @@ class EvaluationJob:
         context.commit("run", run)
         context.commit(REPORT, run / REPORT)
         return report
+
+
+def prepare(spec: EvaluationSpec, run: Path) -> list[Cell]:
+    """Plan a run and write its manifest and questions, or take up an earlier attempt's folder.
+
+    Raises:
+        UserError: the spec is wrong, or data are missing or malformed.
+        ConflictError: the folder holds a run of other data.
+    """
+    cells = plan(spec)
+    _write_manifest(run, make_manifest(spec, cells))
+    _write_questions(run, cells)
+    return cells
 
 
 def _write_manifest(run: Path, manifest: Manifest) -> None:

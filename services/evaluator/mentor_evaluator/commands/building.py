@@ -1,0 +1,92 @@
+"""An evaluation's spec from a YAML file and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mentor.errors import UserError
+from mentor.jobs.handler import spec_error
+from mentor_evaluator.datasets.own import read_own_suite
+from mentor_evaluator.matrix.spec import EvaluationSpec
+
+
+def build_spec(
+    file: Path | None,
+    models: Sequence[str],
+    suites: Sequence[str],
+    changes: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+    pairs: Sequence[str],
+) -> EvaluationSpec:
+    """The spec. Options replace the file's fields; ``models`` and ``suites`` that are given replace its own.
+
+    Raises:
+        UserError: naming the field.
+    """
+    values: dict[str, Any] = _read(file) if file else {}
+    values |= {name: value for name, value in changes.items() if value is not None}
+    if models:
+        values["models"] = [_model(text) for text in models]
+    if suites:
+        values["suites"] = list(suites)
+    given = {name: value for name, value in sampling.items() if value is not None}
+    if given:
+        values["sampling"] = {"temperature": 0.6, "max_tokens": 8192, "seed": 0, **values.get("sampling", {}), **given}
+    for pair in pairs:
+        _set(values, pair)
+    if not values.get("models"):
+        raise UserError("no model is given", field="--model", allowed="NAME=FOLDER or NAME=ID@URL")
+    _own_suites(values)
+    try:
+        return EvaluationSpec.model_validate(values)
+    except ValidationError as error:
+        raise spec_error(error) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {str(error).splitlines()[0]}", field="spec") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} is not a mapping", field="spec", allowed="models: [...], suites: [...]")
+    return values
+
+
+def _model(text: str) -> dict[str, Any]:
+    name, equals, where = text.partition("=")
+    if not equals:
+        name, where = Path(text.rpartition("@")[0] or text).name, text
+    served, at, url = where.rpartition("@")
+    if at and url.startswith(("http://", "https://")):
+        return {"name": name, "model": {"url": url, "name": served or name}}
+    return {"name": name, "model": {"path": str(Path(where).resolve())}}
+
+
+def _set(values: dict[str, Any], pair: str) -> None:
+    name, equals, text = pair.partition("=")
+    if not equals:
+        raise UserError(
+            f"--set {pair!r} has no value", field="--set", allowed="FIELD=VALUE, such as sampling.top_p=0.9"
+        )
+    *path, last = name.split(".")
+    place = values
+    for part in path:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {name}: {part} is no mapping", field="--set", allowed="a field of the spec")
+    place[last] = yaml.safe_load(text)
+
+
+def _own_suites(values: dict[str, Any]) -> None:
+    """Suites given as YAML files become part of the spec."""
+    named = [str(name) for name in values.get("suites", ())]
+    files = [name for name in named if name.endswith((".yaml", ".yml"))]
+    own = [read_own_suite(Path(name)).model_dump(by_alias=True) for name in files]
+    values["suites"] = [name for name in named if name not in files]
+    values["own"] = [*values.get("own", ()), *own]

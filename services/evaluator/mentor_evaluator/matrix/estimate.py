@@ -1,0 +1,155 @@
+"""What an evaluation would cost: prompts counted, the rest estimated from a few samples of every cell.
+
+Tokens, seconds and money scale with a cell's mean over its probed samples; the interval is Student's t over those samples,
+so that it says how little a few samples know. Seconds are of model and tools, divided by what runs at once.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mentor.analysis.alignment import student_t
+from mentor.trajectory import Frozen, Trajectory
+from mentor_evaluator.matrix.draw import draw_matrix
+from mentor_evaluator.matrix.plan import Cell, plan
+from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.runs import CellFolder, cell_folder
+
+_CHARS_PER_TOKEN = 3.5
+"""Where a server gave no token counts: English prose and JSON together; an estimate only."""
+
+
+class Range(Frozen):
+    """A total with its 95% interval; the interval is None where fewer than two samples were probed."""
+
+    total: float
+    low: float | None = None
+    high: float | None = None
+
+
+class CellEstimate(Frozen):
+    """What a cell would take. Without probed samples only ``prompts`` is known."""
+
+    cell: str
+    prompts: int
+    probed: int
+    prompt_tokens: Range | None = None
+    generated_tokens: Range | None = None
+    seconds: Range | None = None
+    cost: Range | None = None
+
+
+class _Quiet:
+    """A context for probing: nobody watches, nothing stops it."""
+
+    def __init__(self, workdir: Path) -> None:
+        self.workdir = workdir
+
+    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
+    def should_stop(self) -> bool:
+        return False
+
+    def save(self) -> None: ...
+
+
+def estimate(spec: EvaluationSpec, samples: int) -> list[CellEstimate]:
+    """Estimates by cell.
+
+    Args:
+        samples: questions probed per cell, one sample each, with the evaluation's own settings. 0 asks no model.
+
+    Raises:
+        UserError: the spec is wrong, or a model cannot be used.
+    """
+    whole = plan(spec)
+    if not samples:
+        return [_counted(cell, spec) for cell in whole]
+    few = spec.model_copy(update={"max_questions": samples, "samples": 1, "max_infrastructure_share": 1.0})
+    with tempfile.TemporaryDirectory(prefix="mentor-dry-run-") as folder:
+        run = Path(folder)
+        draw_matrix(few, plan(few), run, _Quiet(run))
+        return [_estimated(cell, spec, _probed(cell, run)) for cell in whole]
+
+
+def _probed(cell: Cell, run: Path) -> list[Trajectory]:
+    folder = CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
+    return [trajectory for trajectory in folder.trajectories if not trajectory.failed]
+
+
+def _counted(cell: Cell, spec: EvaluationSpec) -> CellEstimate:
+    return CellEstimate(cell=cell.key, prompts=len(cell.questions) * spec.samples, probed=0)
+
+
+def _estimated(cell: Cell, spec: EvaluationSpec, probed: Sequence[Trajectory]) -> CellEstimate:
+    counted = _counted(cell, spec)
+    if not probed:
+        return counted
+    prompt, generated = [_prompt_tokens(t) for t in probed], [_generated_tokens(t) for t in probed]
+    rates = cell.model.price_in / 1e6, cell.model.price_out / 1e6
+    cost = [rates[0] * p + rates[1] * g for p, g in zip(prompt, generated, strict=True)]
+    seconds = [t.duration_s / spec.concurrency for t in probed]
+    return counted.model_copy(
+        update={
+            "probed": len(probed),
+            "prompt_tokens": _scaled(prompt, counted.prompts),
+            "generated_tokens": _scaled(generated, counted.prompts),
+            "seconds": _scaled(seconds, counted.prompts),
+            "cost": _scaled(cost, counted.prompts),
+        }
+    )
+
+
+def _scaled(values: Sequence[float], times: int) -> Range:
+    middle = mean(values)
+    if len(values) < 2:
+        return Range(total=middle * times)
+    half = student_t(len(values) - 1) * stdev(values) / len(values) ** 0.5
+    return Range(total=middle * times, low=max(0.0, middle - half) * times, high=(middle + half) * times)
+
+
+def _generated_tokens(trajectory: Trajectory) -> float:
+    return sum(
+        len(turn.token_ids) if turn.token_ids is not None else len(turn.text) / _CHARS_PER_TOKEN
+        for turn in trajectory.turns
+    )
+
+
+def _prompt_tokens(trajectory: Trajectory) -> float:
+    """Every turn sends the conversation so far."""
+    context = (
+        float(len(trajectory.prompt_ids)) if trajectory.prompt_ids else len(trajectory.question) / _CHARS_PER_TOKEN
+    )
+    total = 0.0
+    for turn in trajectory.turns:
+        total += context
+        context += len(turn.token_ids) if turn.token_ids is not None else len(turn.text) / _CHARS_PER_TOKEN
+        seen = sum(len(o.content) for o in turn.observations) / _CHARS_PER_TOKEN
+        context += len(turn.observation_ids) or seen
+    return total
+
+
+def print_estimate(cells: Sequence[CellEstimate], console: Console) -> None:
+    """Print them, and their sums."""
+    table = Table(title="estimate with 95% interval over the probed samples")
+    for column in ("cell", "prompts", "probed", "prompt tokens", "generated tokens", "seconds", "cost"):
+        table.add_column(column, justify="left" if column == "cell" else "right")
+    for cell in cells:
+        ranges = (cell.prompt_tokens, cell.generated_tokens, cell.seconds, cell.cost)
+        table.add_row(cell.cell, str(cell.prompts), str(cell.probed), *(_shown(found) for found in ranges))
+    console.print(table)
+    console.print(f"{sum(cell.prompts for cell in cells)} samples in {len(cells)} cells")
+
+
+def _shown(found: Range | None) -> str:
+    if found is None:
+        return "-"
+    interval = "" if found.low is None else f" [{found.low:,.4g}, {found.high:,.4g}]"
+    return f"{found.total:,.4g}{interval}"
