@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from mentor.data import write_questions, write_text
-from mentor.data.files import check_readable
 from mentor.errors import ConflictError
 from mentor.jobs.handler import JobContext, Stopped
 from mentor_evaluator.matrix.draw import draw_matrix
@@ -37,10 +36,6 @@ class EvaluationJob:
     def validate(self, spec: EvaluationSpec) -> None:
         """Read everything that the job will read, before it is accepted."""
         plan(spec)
-        for index, model in enumerate(spec.models):
-            model.model.check(f"models.{index}.model")
-        if spec.reference:
-            check_readable(Path(spec.reference), "reference")
 
     def run(self, spec: EvaluationSpec, context: JobContext) -> dict[str, Any]:
         run = context.workdir / "run"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question
@@ -51,8 +53,12 @@ def plan(spec: EvaluationSpec) -> list[Cell]:
     """The cells, model by model.
 
     Raises:
-        UserError: an unknown suite, group, scorer or tool; data that are missing or malformed.
+        UserError: an unknown suite, group, scorer or tool; data or a model's folder that are missing or malformed.
     """
+    for index, model in enumerate(spec.models):
+        model.model.check(f"models.{index}.model")
+    if spec.reference:
+        check_readable(Path(spec.reference), "reference")
     suites = [_load(suite, spec) for suite in chosen_suites(spec)]
     for name in spec.second_judges:
         SCORERS.get(name, "second_judges")
