@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import redis
+from fastapi import APIRouter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -44,8 +45,11 @@ def build_job_service(
     settings: ServiceSettings,
     handlers: Sequence[JobHandler],
     job_settings: JobSettings | None = None,
+    further: Callable[[JobManager], tuple[list[APIRouter], list[RpcBinding]]] | None = None,
 ) -> Service:
     """A service that takes jobs of its handlers' kinds over REST and gRPC.
+
+    ``further``: routes and RPCs of its own on top of its jobs.
 
     Raises:
         UserError: the store cannot be written, or the Redis URL is malformed.
@@ -70,13 +74,16 @@ def build_job_service(
             return f"Redis: {error}"
         return None
 
-    servicer = JobsServicer(manager)
-    routers = (jobs_router(manager), files_router(manager.files, settings.max_upload_bytes))
+    own_routers, own_rpcs = further(manager) if further else ([], [])
+    routers = (jobs_router(manager), files_router(manager.files, settings.max_upload_bytes), *own_routers)
+    jobs = RpcBinding(
+        add_JobsServiceServicer_to_server, JobsServicer(manager), "mentor.rpc.v1.JobsService", Role.SUBMIT
+    )
     service = Service(
         name=name,
         settings=settings,
         routers=[RestBinding(router, Role.SUBMIT) for router in routers],
-        rpcs=[RpcBinding(add_JobsServiceServicer_to_server, servicer, "mentor.rpc.v1.JobsService", Role.SUBMIT)],
+        rpcs=[jobs, *own_rpcs],
         lifespan=lifespan,
         checks={"redis": redis_answers},
     )

@@ -10,13 +10,13 @@ from typing import Any
 from mentor.errors import UserError
 from mentor.jobs.api import watch
 from mentor.jobs.manager import JobManager
-from mentor.jobs.model import Job, JobState
+from mentor.jobs.model import Job, JobEvent, JobState
 from mentor.rpc.v1 import jobs_pb2 as pb
 from mentor.rpc.v1.jobs_pb2_grpc import JobsServiceServicer
 
 _STATES = {state: getattr(pb, f"JOB_STATE_{state.upper()}") for state in JobState}
 _NAMES = {number: state for state, number in _STATES.items()}
-_DEFAULT_LIMIT = 50
+DEFAULT_LIMIT = 50
 
 
 class JobsServicer(JobsServiceServicer):
@@ -26,7 +26,7 @@ class JobsServicer(JobsServiceServicer):
         self._manager = manager
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, context: Any) -> pb.SubmitJobResponse:
-        spec = _spec(request.spec_json)
+        spec = read_spec(request.spec_json)
         kind = request.kind or next(iter(self._manager.handlers))
         job, created = await asyncio.to_thread(self._manager.submit, kind, spec, request.idempotency_key or None)
         return pb.SubmitJobResponse(job=to_message(job), created=created)
@@ -35,8 +35,8 @@ class JobsServicer(JobsServiceServicer):
         return pb.GetJobResponse(job=to_message(await asyncio.to_thread(self._manager.get, request.id)))
 
     async def ListJobs(self, request: pb.ListJobsRequest, context: Any) -> pb.ListJobsResponse:
-        state = _NAMES.get(request.state)
-        limit = request.limit or _DEFAULT_LIMIT
+        state = state_name(request.state)
+        limit = request.limit or DEFAULT_LIMIT
         jobs = await asyncio.to_thread(self._manager.newest, request.kind or None, state, limit)
         return pb.ListJobsResponse(jobs=[to_message(job) for job in jobs])
 
@@ -49,10 +49,7 @@ class JobsServicer(JobsServiceServicer):
     async def WatchJob(self, request: pb.WatchJobRequest, context: Any) -> AsyncIterator[pb.WatchJobResponse]:
         await asyncio.to_thread(self._manager.get, request.id)
         async for event in watch(self._manager, request.id, request.after):
-            message = pb.JobEvent(
-                sequence=event.sequence, time=event.time, type=event.type, data_json=json.dumps(event.data)
-            )
-            yield pb.WatchJobResponse(event=message)
+            yield pb.WatchJobResponse(event=to_event(event))
 
 
 def to_message(job: Job) -> pb.Job:
@@ -75,7 +72,22 @@ def to_message(job: Job) -> pb.Job:
     )
 
 
-def _spec(text: str) -> dict[str, object]:
+def state_name(number: int) -> JobState | None:
+    """The state of a filter; None is any."""
+    return _NAMES.get(number)
+
+
+def to_event(event: JobEvent) -> pb.JobEvent:
+    """An event as its protobuf message."""
+    return pb.JobEvent(sequence=event.sequence, time=event.time, type=event.type, data_json=json.dumps(event.data))
+
+
+def read_spec(text: str) -> dict[str, Any]:
+    """A spec from a request.
+
+    Raises:
+        UserError: it is no JSON object.
+    """
     try:
         spec = json.loads(text)
     except json.JSONDecodeError as error:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from fastapi import APIRouter
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from mentor.jobs.manager import JobManager
 from mentor.jobs.service import build_job_service
-from mentor.serving import Service, ServiceSettings
+from mentor.rpc.principal import Role
+from mentor.rpc.v1.evaluations_pb2_grpc import add_EvaluationsServiceServicer_to_server
+from mentor.serving import RpcBinding, Service, ServiceSettings
+from mentor_evaluator.api.evaluations import Evaluations
+from mentor_evaluator.api.rest import evaluations_router
+from mentor_evaluator.api.rpc import EvaluationsServicer
 from mentor_evaluator.jobs import EvaluateJob
 from mentor_evaluator.matrix.job import EvaluationJob
 
@@ -22,4 +29,10 @@ class EvaluatorSettings(ServiceSettings):
 
 def build(settings: EvaluatorSettings) -> Service:
     """The service, ready to listen."""
-    return build_job_service("evaluator", settings, [EvaluateJob(), EvaluationJob()])
+    return build_job_service("evaluator", settings, [EvaluateJob(), EvaluationJob()], further=_evaluations)
+
+
+def _evaluations(manager: JobManager) -> tuple[list[APIRouter], list[RpcBinding]]:
+    api = Evaluations(manager)
+    add, name = add_EvaluationsServiceServicer_to_server, "mentor.rpc.v1.EvaluationsService"
+    return [evaluations_router(api)], [RpcBinding(add, EvaluationsServicer(api), name, Role.SUBMIT)]

@@ -1,0 +1,1 @@
+"""What people call: evaluations over REST and gRPC, one implementation behind both, on top of jobs."""
