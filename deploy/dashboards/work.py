@@ -9,29 +9,29 @@ def _jobs(kind: str) -> Section:
     return Section(
         "Jobs",
         (
-            number("Queued", f'max(mentor_jobs{{kind="{kind}", state="queued"}})'),
-            number("Running", f'max(mentor_jobs{{kind="{kind}", state="running"}})'),
+            number("Queued", f'sum(max by (kind) (mentor_jobs{{kind=~"{kind}", state="queued"}}))'),
+            number("Running", f'sum(max by (kind) (mentor_jobs{{kind=~"{kind}", state="running"}}))'),
             number(
                 "Failed in 24 h",
-                f'sum(increase(mentor_job_attempts_total{{kind="{kind}", outcome="failed"}}[24h])) or vector(0)',
+                f'sum(increase(mentor_job_attempts_total{{kind=~"{kind}", outcome="failed"}}[24h])) or vector(0)',
             ),
             Panel(
                 "Progress",
-                ((f'mentor_job_progress{{kind="{kind}"}} or vector(0)', "{{job_id}}"),),
+                ((f'mentor_job_progress{{kind=~"{kind}"}} or vector(0)', "{{job_id}}"),),
                 "percentunit",
                 width=12,
             ),
             Panel(
                 "Attempts by outcome",
-                ((f'sum by (outcome) (increase(mentor_job_attempts_total{{kind="{kind}"}}[1h]))', "{{outcome}}"),),
+                ((f'sum by (outcome) (increase(mentor_job_attempts_total{{kind=~"{kind}"}}[1h]))', "{{outcome}}"),),
                 about="In the last hour. `infrastructure` and `lost` are tried again.",
                 width=12,
             ),
             Panel(
                 "Duration of attempts",
                 (
-                    (quantile(0.5, "mentor_job_attempt_duration_seconds", where=f'kind="{kind}"'), "p50"),
-                    (quantile(0.95, "mentor_job_attempt_duration_seconds", where=f'kind="{kind}"'), "p95"),
+                    (quantile(0.5, "mentor_job_attempt_duration_seconds", where=f'kind=~"{kind}"'), "p50"),
+                    (quantile(0.95, "mentor_job_attempt_duration_seconds", where=f'kind=~"{kind}"'), "p95"),
                 ),
                 "s",
                 width=12,
@@ -41,7 +41,7 @@ def _jobs(kind: str) -> Section:
 
 
 def _trajectories(kind: str) -> Section:
-    where = f'kind="{kind}"'
+    where = f'kind=~"{kind}"'
     every = f"sum(rate(mentor_trajectories_total{{{where}}}[$__rate_interval]))"
     return Section(
         "Trajectories",
@@ -147,6 +147,7 @@ TRAINER = Board(
     ),
 )
 _RESULT = 'mentor_job_result{kind="evaluate", name="%s"}'
+_CELLS = 'mentor_job_result{kind="evaluation", name=~"%s\\\\..*"} or vector(0)'
 EVALUATOR = Board(
     "evaluator",
     "Evaluator",
@@ -157,7 +158,7 @@ EVALUATOR = Board(
                 Panel("Accuracy", ((_RESULT % "accuracy.mean", "{{model}} {{job_id}}"),), "percentunit", width=12),
                 Panel(
                     "Alignment with the teacher",
-                    ((_RESULT % "alignment.score" + " or vector(0)", "{{model}} {{job_id}}"),),
+                    ((_RESULT % "alignment.alignment_score" + " or vector(0)", "{{model}} {{job_id}}"),),
                     "percentunit",
                     "1 - sqrt(JSD) of the tool distributions (Eq. 8); where a reference was given.",
                     width=12,
@@ -167,8 +168,26 @@ EVALUATOR = Board(
                 Panel("Calls per question", ((_RESULT % "usage.calls_per_question", "{{model}} {{job_id}}"),)),
             ),
         ),
-        _jobs("evaluate"),
-        _trajectories("evaluate"),
+        Section(
+            "Latest matrices",
+            (
+                Panel(
+                    "Accuracy by model, suite and arm",
+                    ((_CELLS % "accuracy", "{{name}} {{job_id}}"),),
+                    "percentunit",
+                    "Of the newest finished evaluations of many models on many suites.",
+                    width=12,
+                ),
+                Panel(
+                    "Invalid calls by model, suite and arm",
+                    ((_CELLS % "invalid_rate", "{{name}} {{job_id}}"),),
+                    "percentunit",
+                    width=12,
+                ),
+            ),
+        ),
+        _jobs("evaluate|evaluation"),
+        _trajectories("evaluate|evaluation"),
         red("evaluator"),
     ),
 )
