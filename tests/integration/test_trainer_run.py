@@ -31,9 +31,9 @@ from mentor_trainer import checkpoints
 from mentor_trainer.config import make_spec
 from mentor_trainer.events import TrainEvent
 from mentor_trainer.launcher import processes_of
+from mentor_trainer.run import TrainResult, run_training
 from mentor_trainer.sft import SFTRun, pad, token_loss
 from mentor_trainer.sft_data import tokenise
-from mentor_trainer.run import TrainResult, run_training
 from tests.support.quiet import Quiet
 from tests.support.service_process import ServiceProcess, environment, run_to_exit, running_process
 from tests.support.training import STUDENT, addition, questions, solved, spec_values, write_set

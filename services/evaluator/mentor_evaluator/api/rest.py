@@ -70,7 +70,7 @@ def evaluations_router(api: Evaluations) -> APIRouter:
         idempotency_key: Annotated[str | None, Header()] = None,
     ) -> Job:
         """Evaluate models on suites: 201, or 200 where the idempotency key names one that exists."""
-        values = spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        values = spec.model_dump(mode="json", exclude_unset=True)
         job, created = await asyncio.to_thread(api.create, values, idempotency_key)
         response.status_code = 201 if created else 200
         response.headers["Location"] = f"/v1/evaluations/{job.id}"

@@ -131,5 +131,5 @@ def _sample(cell: CellFolder, question: Question, trajectory: Trajectory) -> Sam
         answers=list(question.answers),
         correct=bool(trajectory.metadata.get(CORRECT)),
         reason=(trajectory.metadata.get(VERDICT) or {}).get("reason"),
-        trajectory=trajectory.model_dump(mode="json", exclude_defaults=True),
+        trajectory=trajectory.model_dump(mode="json"),
     )

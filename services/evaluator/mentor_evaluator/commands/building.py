@@ -87,6 +87,6 @@ def _own_suites(values: dict[str, Any]) -> None:
     """Suites given as YAML files become part of the spec."""
     named = [str(name) for name in values.get("suites", ())]
     files = [name for name in named if name.endswith((".yaml", ".yml"))]
-    own = [read_own_suite(Path(name)).model_dump(by_alias=True) for name in files]
+    own = [read_own_suite(Path(name)).model_dump() for name in files]
     values["suites"] = [name for name in named if name not in files]
     values["own"] = [*values.get("own", ()), *own]

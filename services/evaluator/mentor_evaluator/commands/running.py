@@ -122,7 +122,7 @@ def _submit(spec: EvaluationSpec, url: str) -> None:
 
 def uploaded(spec: EvaluationSpec, client: Any) -> dict[str, Any]:
     """The spec with files of this machine sent to the service and named by reference."""
-    values = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    values = spec.model_dump(mode="json", exclude_defaults=True)
     for own in values.get("own", ()):
         own["file"] = client.upload(Path(own["file"]))
     if values.get("reference"):

@@ -26,7 +26,7 @@ class OwnSuite(Frozen):
     """Rows of a file as questions.
 
     A column left out is found under the names that published sets use. ``tools``: names of built-in tools, the 12 math
-    tools where left out, none where empty. ``aggregate``: a figure per measure of the scorer, such as ``{f1: mean}``.
+    tools where left out, none where empty. ``measures``: a figure per measure of the scorer, such as ``{f1: mean}``.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -39,7 +39,7 @@ class OwnSuite(Frozen):
     tools: tuple[str, ...] = MATH
     scorer: str = "math_response"
     measures: dict[str, Literal["mean", "median", "min", "max"]] = Field(
-        default_factory=dict, alias="aggregate", description="figures from the scorer's measures"
+        default_factory=dict, description="figures from the scorer's measures"
     )
     groups: tuple[str, ...] = ("own",)
 

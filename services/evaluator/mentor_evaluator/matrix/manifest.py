@@ -53,7 +53,7 @@ def make_manifest(spec: EvaluationSpec, cells: Sequence[Cell]) -> Manifest:
         versions=versions(),
         code=code_digest(),
         prompt=USER_PROMPT,
-        spec=spec.model_dump(mode="json", by_alias=True),
+        spec=spec.model_dump(mode="json"),
         suites={
             name: SuiteFacts(
                 questions=len(item.loaded.questions),
