@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mentor_sandbox.lanes.untrusted import answer_of
-from mentor_sandbox.sessions.process import _texts
-from mentor_sandbox.wire import FRAME, STATUSES, frame, pack_result, unpack_result
+from mentor_sandbox.supervise.lanes.session import _texts
+from mentor_sandbox.supervise.lanes.untrusted import answer_of
+from mentor_sandbox.wire.said import FRAME, STATUSES, frame, pack_result, unpack_result
 from tests.fuzz.requests import ROUTES, RPCS, bodies, messages
 from tests.support.service_process import ServiceProcess, running_process
 
