@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 
-from mentor_sandbox.supervise.processes.zygote import KINDS
+from mentor_sandbox.supervise.processes.kinds import KINDS
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ from mentor_sandbox.supervise.files.root import ScratchRoot
 from mentor_sandbox.supervise.files.scratch import exceeds, make, remove
 from mentor_sandbox.supervise.processes.throttle import Throttle
 from mentor_sandbox.supervise.processes.ticker import Ticker
-from mentor_sandbox.walls import outer, standing, uids
+from mentor_sandbox.walls import outer, uids
+from mentor_sandbox.walls.standing import standing
 from tests.support.service_process import environment
 
 OFF = {"landlock": "unavailable", "uid": "off: none to give", "gvisor": "off"}

@@ -23,6 +23,10 @@ class Status(StrEnum):
     INFRASTRUCTURE = "infrastructure"
 
 
+Answer = tuple[Status, "str | None", str, str]
+"""What a child's end amounts to: status, value as JSON, class of the error, its message."""
+
+
 def signal_name(number: int) -> str:
     """``SIGKILL`` for 9; real-time signals have no names of their own."""
     try:

@@ -15,7 +15,7 @@ import types
 from typing import Any
 
 from mentor_sandbox.inside.child import begun
-from mentor_sandbox.wire.said import RESULT_OVERHEAD, Result, frame, pack_result
+from mentor_sandbox.wire.frames import RESULT, Result, frame, pack_result
 from mentor_sandbox.wire.values import encode
 
 _MAX_MESSAGE = 2000
@@ -29,7 +29,7 @@ def run(request: dict[str, Any], channel: socket.socket, config: dict[str, Any])
     begun(channel)
     payload = pack_result(request["nonce"], guarded(lambda: perform(request)))
     limit: int = config["result_bytes"]
-    if len(payload) > limit + RESULT_OVERHEAD:
+    if len(payload) > limit + RESULT.size:
         payload = pack_result(request["nonce"], too_large(limit))
     channel.sendall(frame(payload))
 

@@ -20,8 +20,9 @@ import types
 from typing import Any
 
 from mentor_sandbox.inside.call import raised
-from mentor_sandbox.inside.child import RESULT_FD, begun
-from mentor_sandbox.wire.said import Result, frame, pack_result
+from mentor_sandbox.inside.child import begun
+from mentor_sandbox.inside.template import RESULT_FD
+from mentor_sandbox.wire.frames import Result, frame, pack_result
 
 STDIN_FD = RESULT_FD + 1
 FILE_NAME = "main.py"

@@ -19,7 +19,7 @@ from typing import Any
 from mentor_sandbox.inside.call import raised
 from mentor_sandbox.inside.child import begun, read_frame
 from mentor_sandbox.inside.program import main_module, own, remember
-from mentor_sandbox.wire.said import Result, frame, pack_result
+from mentor_sandbox.wire.frames import Result, frame, pack_result
 from mentor_sandbox.wire.values import encode
 
 _MAX_TEXT = 100_000

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from mentor_sandbox.inside.call import apply, failure, guarded, message, new_module, success, too_large
-from mentor_sandbox.inside.child import RESULT_FD, begun, read_frame
-from mentor_sandbox.wire.said import DONE, Result, frame, pack_result
+from mentor_sandbox.inside.child import begun, read_frame
+from mentor_sandbox.inside.template import RESULT_FD
+from mentor_sandbox.wire.frames import DONE, Result, frame, pack_result
 
 TICKETS_FD = RESULT_FD + 1
 _SMALL_BITS = 4096

@@ -11,26 +11,31 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from mentor.errors import ConflictError, InfrastructureError, OverloadedError, UserError
-from mentor.rpc.context import remaining
+from mentor.errors import InfrastructureError, UserError
 from mentor.tools.spec import ToolSpec
 from mentor_sandbox.metrics import SandboxMetrics
 from mentor_sandbox.results import Call, CallResult, Status
 from mentor_sandbox.settings import SandboxSettings
-from mentor_sandbox.supervise.lanes.items import Item
+from mentor_sandbox.supervise.admission import Admission
+from mentor_sandbox.supervise.health import Health
+from mentor_sandbox.supervise.lanes.items import Item, Work
 from mentor_sandbox.supervise.lanes.mcp import McpLane
 from mentor_sandbox.supervise.lanes.registered import RegisteredLane
 from mentor_sandbox.supervise.lanes.untrusted import UntrustedLane
+from mentor_sandbox.supervise.limits import checked_timeout
 from mentor_sandbox.supervise.network.lists import Network
+from mentor_sandbox.supervise.processes.kinds import readable_paths
 from mentor_sandbox.supervise.processes.pool import Pool
 from mentor_sandbox.supervise.processes.throttle import Throttle
 from mentor_sandbox.supervise.processes.ticker import Ticker
-from mentor_sandbox.supervise.processes.zygote import readable_paths
 from mentor_sandbox.supervise.registry import Registry
-from mentor_sandbox.walls import standing
-from mentor_sandbox.walls.isolation import isolation, why_not
+from mentor_sandbox.walls.isolation import isolation
+from mentor_sandbox.walls.standing import standing
 
 log = structlog.get_logger("sandbox")
+Done = Callable[[int, CallResult | Exception], None]
+"""Is told a call's index and its answer."""
+Finish = Callable[[Item, CallResult | Exception], None]
 
 
 class Sandbox:
@@ -57,8 +62,9 @@ class Sandbox:
         self.registered = RegisteredLane(*shared, registered if settings.lane in (None, "registered") else [])
         self.pool.on_new_root = self.registered.renew
         self.remote = McpLane(settings, self.tools)
-        self._lanes = (self.registered, self.untrusted, self.remote)
-        self._add_gauges()
+        self.admission = Admission(settings, self.metrics, self.registered, self.untrusted, self.remote)
+        self._health = Health(settings, self.walls, self.pool, self.registered, self.remote, self.admission)
+        self._health.add_gauges(self.metrics)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -86,6 +92,28 @@ class Sandbox:
             OverloadedError, DeadlineError: the queue is full, or the caller's deadline passed in it.
             InfrastructureError: the call was lost; run it again.
         """
+        return await self._awaited(lambda done: self._submit((call,), done))
+
+    async def program(self, work: Work, timeout_s: float, label: str) -> CallResult:
+        """Run a program in the lane of untrusted code: same slots, same queue, same walls.
+
+        Raises:
+            OverloadedError, DeadlineError: the queue is full, or the caller's deadline passed in it.
+            InfrastructureError: the program was lost; run it again.
+        """
+        self.admission.admit(0, 1)
+
+        def submit(done: Done) -> list[Item]:
+            now = time.monotonic()
+            expires = now + self.admission.patience_s()
+            item = Item("untrusted", label, timeout_s, now, expires, 0, self._counted(done), work=work)
+            self.untrusted.submit([item])
+            return [item]
+
+        return await self._awaited(submit)
+
+    async def _awaited(self, submit: Callable[[Done], list[Item]]) -> CallResult:
+        """The answer of one item. A caller that goes away cancels it."""
         future: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
 
         def done(index: int, answer: CallResult | Exception) -> None:
@@ -96,7 +124,7 @@ class Sandbox:
             else:
                 future.set_exception(answer)
 
-        items = self._submit((call,), done)
+        items = submit(done)
         try:
             return await future
         except asyncio.CancelledError:
@@ -158,32 +186,23 @@ class Sandbox:
             raise UserError(f"a batch has 1 to {most} calls, got {len(calls)}", field="calls", allowed=f"1 to {most}")
         return calls
 
-    def _submit(self, calls: Sequence[Call], done: Callable[[int, CallResult | Exception], None]) -> list[Item]:
+    def _submit(self, calls: Sequence[Call], done: Done) -> list[Item]:
         """Answer what needs no process at once, admit the rest and hand it to its lanes."""
         now = time.monotonic()
-        expires = now + remaining(self.settings.queue_timeout_s)
-
-        def finish(item: Item, answer: CallResult | Exception) -> None:
-            self._count(item, answer)
-            done(item.index, answer)
-
+        expires, finish = now + self.admission.patience_s(), self._counted(done)
         items: list[Item] = []
         refused: list[tuple[Item, CallResult]] = []
         for index, call in enumerate(calls):
-            self.require(call.lane)
-            tool = self.tools.get(call.tool) if call.tool is not None else None
-            timeout_s = self._timeout(call, tool.spec.timeout_s if tool else self.settings.default_timeout_s)
-            item = Item(call, tool, timeout_s, now, expires, index, finish)
+            item = self._item(call, index, now, expires, finish)
             wrong = None if call.tool is None else self._refusal(call)
             if wrong is None:
                 items.append(item)
             else:
                 refused.append((item, wrong))
-        remote = [item for item in items if _backend(item) == "mcp"]
-        warm = [item for item in items if _backend(item) == "worker"]
-        cold = [item for item in items if _backend(item) == "call"]
+        by_backend = {name: [item for item in items if item.backend == name] for name in ("mcp", "worker", "call")}
+        remote, warm, cold = by_backend.values()
         self.remote.admit(remote)
-        self.admit(len(warm), len(cold))
+        self.admission.admit(len(warm), len(cold))
         for item, result in refused:
             item.done(item, result)
         if warm:
@@ -194,31 +213,16 @@ class Sandbox:
             self.remote.submit(remote)
         return items
 
-    def admit(self, warm: int, cold: int) -> None:
-        """Make sure that so many calls for workers and for forks fit into the queue.
-
-        Raises:
-            OverloadedError: they do not, with the time after which to try again.
-        """
-        if not warm and not cold:
-            return
-        queued = max(0, warm - self.registered.free) + max(0, cold - self.untrusted.free)
-        waiting = self.waiting
-        if queued and queued + waiting > self.settings.max_queue:
-            self.metrics.refused.inc(warm + cold)
-            wait = max(self.registered.wait_s(warm) if warm else 0.0, self.untrusted.wait_s(cold) if cold else 0.0)
-            message = f"the queue is full ({waiting} calls wait, {self.settings.max_queue} may)"
-            raise OverloadedError(message, retry_after=min(30.0, max(0.1, round(wait, 2))))
-
-    @property
-    def waiting(self) -> int:
-        """Calls that have not begun."""
-        return sum(lane.waiting for lane in self._lanes)
-
-    def require(self, lane: str) -> None:
-        """Raises ConflictError if this service serves another lane."""
-        if self.settings.lane is not None and self.settings.lane != lane:
-            raise ConflictError(f"this sandbox serves the lane {self.settings.lane!r}, not {lane!r}")
+    def _item(self, call: Call, index: int, now: float, expires: float, finish: Finish) -> Item:
+        self.admission.require(call.lane)
+        tool = self.tools.get(call.tool) if call.tool is not None else None
+        default = tool.spec.timeout_s if tool else None
+        timeout_s = checked_timeout(call.timeout_s or None, self.settings, default)
+        label = call.label if call.tool is None else tool.spec.name if tool else "unknown"
+        item = Item(call.lane, label, timeout_s, now, expires, index, finish, call, tool)
+        if item.backend == "mcp":
+            item.lane = "mcp"
+        return item
 
     def _cancel(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -239,84 +243,25 @@ class Sandbox:
             return CallResult(Status.INVALID_CALL, error_type="invalid_arguments", error_message=wrong)
         return None
 
-    def _count(self, item: Item, answer: CallResult | Exception) -> None:
-        if item.cancelled:
-            return
-        call = item.call
-        label = call.label if call.tool is None else item.tool.spec.name if item.tool else "unknown"
-        lane = "mcp" if _backend(item) == "mcp" else call.lane
-        if isinstance(answer, CallResult):
-            self.metrics.count(lane, label, answer.status, time.monotonic() - item.admitted)
-        elif isinstance(answer, InfrastructureError):
-            self.metrics.count(lane, label, Status.INFRASTRUCTURE, None)
+    def _counted(self, done: Done) -> Finish:
+        """``done`` for an item: its end is counted first, unless its caller has gone away."""
 
-    def _timeout(self, call: Call, default: float) -> float:
-        timeout_s = call.timeout_s or default
-        most = self.settings.max_timeout_s
-        if not 0 < timeout_s <= most:
-            message = f"a time limit lies between 0 and {most:g} s, got {timeout_s:g}"
-            raise UserError(message, field="timeout", allowed=f"0 to {most:g}")
-        return timeout_s
+        def finish(item: Item, answer: CallResult | Exception) -> None:
+            if not item.cancelled and isinstance(answer, CallResult):
+                self.metrics.count(item.lane, item.label, answer.status, time.monotonic() - item.admitted)
+            elif not item.cancelled and isinstance(answer, InfrastructureError):
+                self.metrics.count(item.lane, item.label, Status.INFRASTRUCTURE, None)
+            done(item.index, answer)
 
-    def _add_gauges(self) -> None:
-        metrics = self.metrics
-        metrics.gauge("mentor_sandbox_queue_depth", "Calls waiting for a slot.", lambda: self.waiting)
-        running = "mentor_sandbox_calls_in_flight"
-        metrics.gauge(running, "Calls running.", lambda: sum(lane.running for lane in self._lanes))
-        metrics.states("mentor_sandbox_workers", "Warm workers.", ("kind", "state"), self._worker_states)
-        metrics.states("mentor_sandbox_zygotes", "Zygotes.", ("kind", "state"), self._zygote_states)
-
-    def _worker_states(self) -> dict[tuple[str, ...], int]:
-        found: dict[tuple[str, ...], int] = {}
-        for (kind, _), group in self.registered.groups.items():
-            for worker in group.workers:
-                state = "busy" if worker.assigned and worker.state == "ready" else worker.state
-                key = (kind, "long" if worker.long else state)
-                found[key] = found.get(key, 0) + 1
-        return found
-
-    def _zygote_states(self) -> dict[tuple[str, ...], int]:
-        found: dict[tuple[str, ...], int] = {}
-        for kind, members in self.pool.members().items():
-            for member in members:
-                key = (kind, "up" if member.alive else "down")
-                found[key] = found.get(key, 0) + 1
-        return found
+        return finish
 
     def ready(self) -> str | None:
         """Why calls cannot be taken now."""
-        if (reason := why_not(self.walls, self.settings.lane)) is not None:
-            return reason
-        if down := self.pool.down():
-            return f"no zygote of kind {', '.join(down)} is up"
-        if (reason := self.pool.scratch_trouble) is not None:
-            return reason
-        if down := self.registered.down():
-            return f"no worker of kind {', '.join(down)} is up"
-        return None
+        return self._health.ready()
 
     def health(self) -> dict[str, Any]:
         """Walls, what isolates calls, processes and queue, for ``GET /health``."""
-        zygotes = {
-            kind: [{"pid": member.pid, "alive": member.alive, "calls": member.load} for member in members]
-            for kind, members in self.pool.members().items()
-        }
-        workers = [{"kind": kind, "state": state, "count": n} for (kind, state), n in self._worker_states().items()]
-        return {
-            "isolation": isolation(self.walls, self.settings.lane),
-            "walls": self.walls,
-            "zygotes": zygotes,
-            "workers": workers,
-            "queue": self.waiting,
-            "mcp_servers": self.remote.states(),
-        }
-
-
-def _backend(item: Item) -> str:
-    """Where it runs: ``worker``, ``call`` (a fork) or ``mcp``."""
-    if item.tool is None:
-        return "call"
-    return "mcp" if item.tool.spec.backend == "mcp" else item.tool.spec.isolation
+        return self._health.health()
 
 
 def settled(answer: CallResult | Exception) -> CallResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import marshal
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,17 +14,9 @@ import jsonschema_rs
 from mentor.errors import UserError
 from mentor.tools.spec import ToolSpec
 from mentor.tools.validation import argument_error, closed_schema
+from mentor_sandbox.supervise.processes.kinds import kind_for
 
 _ID_DIGITS = 12
-_SCIENTIFIC = re.compile(r"^\s*(?:import|from)\s+(?:numpy|sympy|scipy|pandas|mpmath)\b", re.MULTILINE)
-_WEB = re.compile(r"^\s*(?:import|from)\s+(?:requests|urllib3)\b", re.MULTILINE)
-
-
-def kind_for(source: str) -> str:
-    """The zygote that has what the source imports. A guess by its text: a wrong one costs time, nothing else."""
-    if _SCIENTIFIC.search(source):
-        return "scientific"
-    return "web" if _WEB.search(source) else "core"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +91,7 @@ def registered(spec: ToolSpec) -> RegisteredTool:
     except (SyntaxError, ValueError) as error:
         raise UserError(f"the source of tool {spec.name} does not compile: {error}", field=spec.name) from None
     argument_error(spec, {})
-    kind = "web" if spec.network else kind_for(source)
+    kind = kind_for(source, spec.network)
     try:
         validator = jsonschema_rs.Draft202012Validator(closed_schema(spec))
     except jsonschema_rs.ValidationError as error:

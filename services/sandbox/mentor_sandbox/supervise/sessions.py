@@ -14,21 +14,17 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from mentor.errors import DeadlineError, NotFoundError, OverloadedError, UserError
-from mentor.rpc.context import remaining
-from mentor_sandbox.settings import MIB
+from mentor.errors import DeadlineError, NotFoundError, UserError
 from mentor_sandbox.supervise.engine import Sandbox
-from mentor_sandbox.supervise.files import scratch
-from mentor_sandbox.supervise.files import transfer as files
+from mentor_sandbox.supervise.files import scratch, transfer
 from mentor_sandbox.supervise.lanes.session import CellResult, SessionProcess
-from mentor_sandbox.supervise.processes.execution import Limits
-from mentor_sandbox.supervise.programs import checked_timeout
+from mentor_sandbox.supervise.limits import Limits, checked_idle, checked_timeout
+from mentor_sandbox.supervise.processes.kinds import WEB
 
 log = structlog.get_logger("sessions")
 LANE, LABEL, KIND = "sessions", "cell", "scientific"
 _REMEMBERED = 1024
 _PERIOD_S = 0.5
-_RETRY_AFTER_S = 5.0
 
 
 @dataclass
@@ -96,16 +92,11 @@ class Sessions:
             OverloadedError: there are as many sessions as there may be.
             InfrastructureError: it could not be started.
         """
-        self._sandbox.require(LANE)
-        checked = files.checked(given, self._settings)
-        idle_s = self._idle(idle_timeout_s)
-        limits = Limits.of(self._settings, None)
-        if memory_mb is not None:
-            limits = limits.with_memory(min(memory_mb, self._settings.max_memory_mb) * MIB)
-        most = self._settings.max_sessions
-        if len(self._open) + self._starting >= most:
-            self._sandbox.metrics.refused.inc()
-            raise OverloadedError(f"{most} sessions are open, which is the most", retry_after=_RETRY_AFTER_S)
+        self._sandbox.admission.require(LANE)
+        checked = transfer.checked(given, self._settings)
+        idle_s = checked_idle(idle_timeout_s, self._settings)
+        limits = Limits.of(self._settings, None, memory_mb)
+        self._sandbox.admission.admit_session(len(self._open) + self._starting)
         self._starting += 1
         try:
             process = await self._start(limits)
@@ -114,24 +105,16 @@ class Sessions:
         now = time.monotonic()
         session = Session(secrets.token_hex(16), process, idle_s, now, now, asyncio.Lock())
         self._open[session.id] = session
-        files.write(process.scratch, checked, process.uid)
+        transfer.write(process.scratch, checked, process.uid)
         return session
 
     async def _start(self, limits: Limits) -> SessionProcess:
         sandbox = self._sandbox
         _, hosts = sandbox.network.placed("")
-        if hosts:
-            limits = sandbox.network.open(limits, hosts)
+        limits = sandbox.network.open(limits, hosts)
         process = SessionProcess(self._settings, sandbox.pool, sandbox.metrics.killed)
-        await process.start(await sandbox.pool.get("web" if hosts else KIND), limits)
+        await process.start(await sandbox.pool.get(WEB if hosts else KIND), limits)
         return process
-
-    def _idle(self, wanted: float | None) -> float:
-        most = self._settings.session_idle_s
-        if wanted is not None and not 0 < wanted <= most:
-            message = f"an idle time lies between 0 and {most:g} s, got {wanted:g}"
-            raise UserError(message, field="idle_timeout_s", allowed=f"0 to {most:g}")
-        return most if wanted is None else wanted
 
     async def execute(self, name: str, code: str, timeout_s: float | None) -> CellResult:
         """Run a cell. A client that goes away does not end it: the session stays whole.
@@ -141,7 +124,7 @@ class Sessions:
             NotFoundError: there is no such session, or no longer.
             DeadlineError: another request used the session for too long.
         """
-        limit_s = checked_timeout(timeout_s, self._settings, self._settings.default_timeout_s)
+        limit_s = checked_timeout(timeout_s, self._settings)
         self._find(name)
         task = asyncio.create_task(self._execute(name, code, limit_s))
         self._cells.add(task)
@@ -163,9 +146,9 @@ class Sessions:
             UserError, ConflictError: a file is not acceptable, or something is in its way.
             NotFoundError: there is no such session.
         """
-        checked = files.checked(given, self._settings)
+        checked = transfer.checked(given, self._settings)
         async with self._turn(name) as session:
-            await asyncio.to_thread(files.write, session.process.scratch, checked, session.process.uid)
+            await asyncio.to_thread(transfer.write, session.process.scratch, checked, session.process.uid)
         return len(checked)
 
     async def get(self, name: str, paths: tuple[str, ...]) -> dict[str, bytes]:
@@ -177,10 +160,10 @@ class Sessions:
         """
         if len(paths) > self._settings.max_files:
             raise UserError("too many paths", field="paths", allowed=f"at most {self._settings.max_files}")
-        wanted = [files.checked_path(path, "paths") for path in paths]
+        wanted = [transfer.checked_path(path, "paths") for path in paths]
         async with self._turn(name) as session:
             limit = self._settings.max_files_bytes
-            return await asyncio.to_thread(files.read, session.process.scratch, wanted, limit)
+            return await asyncio.to_thread(transfer.read, session.process.scratch, wanted, limit)
 
     async def snapshot(self, name: str) -> dict[str, bytes]:
         """All regular files of a session.
@@ -192,10 +175,10 @@ class Sessions:
         most = self._settings.max_files
         async with self._turn(name) as session:
             root = session.process.scratch
-            paths = await asyncio.to_thread(files.listed, root, most + 1)
+            paths = await asyncio.to_thread(transfer.listed, root, most + 1)
             if len(paths) > most:
                 raise UserError("the session has too many files", field="files", allowed=f"at most {most}")
-            return await asyncio.to_thread(files.read, root, paths, self._settings.max_files_bytes)
+            return await asyncio.to_thread(transfer.read, root, paths, self._settings.max_files_bytes)
 
     async def restore(self, name: str, given: Mapping[str, bytes]) -> int:
         """Make a session's files these; its variables stay.
@@ -204,11 +187,11 @@ class Sessions:
             UserError: a file is not acceptable.
             NotFoundError: there is no such session.
         """
-        checked = files.checked(given, self._settings)
+        checked = transfer.checked(given, self._settings)
         async with self._turn(name) as session:
             root = session.process.scratch
             await asyncio.to_thread(scratch.empty, root)
-            await asyncio.to_thread(files.write, root, checked, session.process.uid)
+            await asyncio.to_thread(transfer.write, root, checked, session.process.uid)
         return len(checked)
 
     async def close(self, name: str) -> int:
@@ -226,7 +209,7 @@ class Sessions:
         """Use a session alone. Its idle time begins anew afterwards."""
         session = self._find(name)
         try:
-            async with asyncio.timeout(remaining(self._settings.queue_timeout_s)):
+            async with asyncio.timeout(self._sandbox.admission.patience_s()):
                 await session.turn.acquire()
         except TimeoutError:
             raise DeadlineError("the deadline passed while another request used the session") from None

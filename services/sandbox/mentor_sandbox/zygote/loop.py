@@ -16,8 +16,20 @@ import socket
 from typing import NoReturn
 
 from mentor_sandbox.inside import child
+from mentor_sandbox.inside.template import Template
 from mentor_sandbox.walls.libc import fork
-from mentor_sandbox.wire.said import EXITED, FAILED, FORK, KILL, LOWERED, MAX_DESCRIPTORS, NICE, PACKET, PAUSE, SIGNAL
+from mentor_sandbox.wire.packets import (
+    EXITED,
+    FAILED,
+    FORK,
+    KILL,
+    LOWERED,
+    MAX_DESCRIPTORS,
+    NICE,
+    PACKET,
+    PAUSE,
+    SIGNAL,
+)
 from mentor_sandbox.zygote.proc import children, is_stopped, kill_group, threads, used_ms
 
 _LONG_MS, _ENDLESS_MS = 8, 500
@@ -28,7 +40,7 @@ _NICE_LONG, _NICE_ENDLESS = 15, 19
 class Zygote:
     """The loop; one packet at a time."""
 
-    def __init__(self, control: socket.socket, template: child.Template) -> None:
+    def __init__(self, control: socket.socket, template: Template) -> None:
         self.control = control
         self.template = template
         self.pids: dict[int, int] = {}

@@ -15,9 +15,11 @@ import sys
 
 from mentor_sandbox.inside import child
 from mentor_sandbox.inside.call import MODULE_NAME, guarded, perform
+from mentor_sandbox.inside.template import Template
 from mentor_sandbox.walls import landlock, privileges, seccomp
 from mentor_sandbox.walls.libc import PR_SET_CHILD_SUBREAPER, prctl
-from mentor_sandbox.wire.said import CONFIG_BYTES, EXITED, PACKET, frame, pack_result
+from mentor_sandbox.wire.frames import frame, pack_result
+from mentor_sandbox.wire.packets import CONFIG_BYTES, EXITED, PACKET
 from mentor_sandbox.zygote import heap, tolerance
 from mentor_sandbox.zygote.loop import Zygote
 
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> None:
     config["seccomp"] = seccomp.available()
     os.environ.clear()
     sys.argv[:] = [""]
-    template = child.Template(config)
+    template = Template(config)
     if config["seccomp"]:
         seccomp.install(seccomp.common(config["network"], landlock.abi()))
     _rehearse(template)
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> None:
         zygote.end()
 
 
-def _rehearse(template: child.Template) -> None:
+def _rehearse(template: Template) -> None:
     """Run what a child runs, as far as it can be undone: caches that are warm here need not be filled in every child."""
     request = {"code": None, "source": "def add(a, b):\n    return a + b\n", "arguments": {"a": 1, "b": 2}}
     forms = {"function": "add", "expression": None}, {"function": None, "expression": "[add(1, 2), 'a', {'b': 2.5}]"}

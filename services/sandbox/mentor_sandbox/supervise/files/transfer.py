@@ -6,8 +6,6 @@ what a call puts in the way (a link to a file of the server's, a fifo) is refuse
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,26 +58,6 @@ def checked(files: Mapping[str, bytes], settings: SandboxSettings) -> dict[str, 
     if sum(map(len, found.values())) > size:
         raise UserError("the files are too large", field="files", allowed=f"at most {size} bytes in all")
     return found
-
-
-def from_base64(files: Mapping[str, str | None], field: str = "files") -> dict[str, bytes]:
-    """Contents of files that came as base64; null is an empty file.
-
-    Raises:
-        UserError: one is not base64.
-    """
-    found: dict[str, bytes] = {}
-    for path, text in files.items():
-        try:
-            found[path] = base64.b64decode(text or "", validate=True)
-        except (binascii.Error, ValueError):
-            raise UserError(f"the content of {path[:60]!r} is not base64", field=field) from None
-    return found
-
-
-def to_base64(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Contents as base64."""
-    return {path: base64.b64encode(content).decode("ascii") for path, content in files.items()}
 
 
 def write(root: Path, files: Mapping[str, bytes], uid: int) -> None:

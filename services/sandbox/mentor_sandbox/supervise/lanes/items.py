@@ -11,6 +11,8 @@ from mentor.errors import DeadlineError
 from mentor_sandbox.results import Call, CallResult
 from mentor_sandbox.supervise.registry import RegisteredTool
 
+Work = Callable[[Any], Awaitable[CallResult]]
+"""Is given the slot in which it runs (``lanes.untrusted``)."""
 SLICE_S = 0.01
 """A call that runs longer is a long one: it no longer holds a slot for short ones, and yields the CPU to them."""
 RECHECK_S = 0.25
@@ -30,21 +32,31 @@ class Item:
     longer wait (monotonic); ``cancelled`` says that nobody wants the result any more.
     """
 
-    call: Call
-    tool: RegisteredTool | None
+    lane: str
+    label: str
+    """What metrics call it; see ``Call.label``."""
     timeout_s: float
     admitted: float
     expires: float
     index: int
     done: Callable[[Item, CallResult | Exception], None]
+    call: Call | None = None
+    tool: RegisteredTool | None = None
+    work: Work | None = None
+    """How it is run where it is no call but a program."""
     cancelled: bool = False
-    work: Callable[[Any], Awaitable[CallResult]] | None = None
-    """How it is run where it is no call but a program; it is given the place where its ``execution`` is to be put."""
+
+    @property
+    def backend(self) -> str:
+        """Where it runs: ``worker``, ``call`` (a fork) or ``mcp``."""
+        if self.tool is None:
+            return "call"
+        return "mcp" if self.tool.spec.backend == "mcp" else self.tool.spec.isolation
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Of the call."""
-        return self.call.arguments
+        return {} if self.call is None else self.call.arguments
 
 
 def expire(pending: deque[Item], now: float) -> None:

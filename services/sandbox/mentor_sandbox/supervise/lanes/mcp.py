@@ -19,6 +19,7 @@ from mentor_sandbox.results import CallResult, Status
 from mentor_sandbox.settings import MIB, McpServer, SandboxSettings
 from mentor_sandbox.supervise.lanes.items import Item, timed
 from mentor_sandbox.supervise.lanes.mcp_connection import Connection
+from mentor_sandbox.supervise.limits import late
 from mentor_sandbox.supervise.registry import Registry
 from mentor_sandbox.wire.values import encode
 
@@ -133,8 +134,8 @@ class McpLane:
             async with asyncio.timeout(item.timeout_s):
                 answer = await server.connection.call(tool, item.arguments)
         except TimeoutError:
-            message = f"the call exceeded its time limit of {item.timeout_s:g} s"
-            return CallResult(Status.TIMEOUT, error_type="Timeout", error_message=message)
+            status, _, kind, message = late(item.timeout_s)
+            return CallResult(status, error_type=kind, error_message=message)
         except MCPError as error:
             return _refused(error)
         finally:

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import json
-import marshal
-import os
 import secrets
 import signal
 import socket
@@ -20,23 +16,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mentor.errors import InfrastructureError
-from mentor_sandbox.results import CallResult, Status, signal_name
+from mentor_sandbox.results import Answer, CallResult, Status
 from mentor_sandbox.settings import MIB, SandboxSettings
+from mentor_sandbox.supervise import to_inside
 from mentor_sandbox.supervise.files import scratch
-from mentor_sandbox.supervise.lanes.untrusted import is_json
-from mentor_sandbox.supervise.processes.execution import Limits
+from mentor_sandbox.supervise.from_inside import cell_of, next_frame
+from mentor_sandbox.supervise.limits import Limits, overfull
+from mentor_sandbox.supervise.processes.outputs import Outputs, Printed
 from mentor_sandbox.supervise.processes.pool import Pool
 from mentor_sandbox.supervise.processes.zygote import Exit, ZygoteProcess
-from mentor_sandbox.wire.said import FRAME, RESULT_OVERHEAD, Result, frame, unpack_result
+from mentor_sandbox.supervise.verdicts import ended, flooded, forged, result
 
 _PERIOD_S = 0.02
 _SCRATCH_PERIOD_S = 0.25
 _LOWER_AFTER_S = 0.05
-_SLACK = 1_000_000
-"""Of a frame beyond its value: texts and tracebacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class SessionProcess:
         self.ended: str | None = None
         self.cells = 0
         self.uid = -1
-        self._last_printed: list[tuple[bytes, bool]] | None = None
+        self._last_printed: Printed | None = None
         self.scratch: Path
 
     async def start(self, zygote: ZygoteProcess, limits: Limits) -> None:
@@ -81,19 +76,12 @@ class SessionProcess:
     async def _fork(self) -> None:
         limits = self._limits
         ours, theirs = socket.socketpair()
-        self._outputs = [self._output(name) for name in ("stdout", "stderr")]
+        self._outputs = Outputs(reused=True)
+        self._stack.callback(self._outputs.close)
         with theirs:
-            self._call, self._exit = self._zygote.fork((theirs.fileno(), *self._outputs), self.uid)
+            self._call, self._exit = self._zygote.fork((theirs.fileno(), *self._outputs.descriptors), self.uid)
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
-        request = {
-            "role": "session",
-            "scratch": str(self.scratch),
-            "cpu_s": None,
-            "memory_bytes": limits.memory_bytes,
-            "ports": limits.ports,
-            "environment": limits.environment,
-        }
-        self._writer.write(frame(marshal.dumps(request)))
+        self._writer.write(to_inside.request({"role": "session"}, self.scratch, limits))
         try:
             async with asyncio.timeout(self._settings.startup_timeout_s):
                 begun = await self._frame()
@@ -102,13 +90,6 @@ class SessionProcess:
         if begun is None:
             raise InfrastructureError("the session's process did not start")
         self._paused = self._zygote.pause(self._call)
-
-    def _output(self, name: str) -> int:
-        """A memory file that is written at its end, so that it can be emptied between cells."""
-        descriptor = os.memfd_create(name)
-        self._stack.callback(os.close, descriptor)
-        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND | fcntl.fcntl(descriptor, fcntl.F_GETFL))
-        return descriptor
 
     @property
     def lost(self) -> str | None:
@@ -131,21 +112,24 @@ class SessionProcess:
         await self._paused
         started = time.monotonic()
         nonce = secrets.randbits(64)
-        self._empty_outputs()
+        self._outputs.empty()
         self._zygote.signal(self._call, signal.SIGCONT)
-        self._writer.write(frame(marshal.dumps({"nonce": nonce, "code": code, "number": self.cells})))
+        self._writer.write(to_inside.cell(nonce, code, self.cells))
         answer = asyncio.create_task(self._frame())
         try:
             cause = await self._watch(answer, started, timeout_s)
         finally:
             answer.cancel()
         payload = answer.result() if answer.done() and not answer.cancelled() else None
-        result = None if payload is None else _checked(unpack_result(payload, nonce))
-        if result is None or cause == "scratch":
-            status, kind, message = await self._end(cause, forged=payload is not None and cause is None)
-            return self._cell(status, None, kind, {"message": message}, started)
+        said = None if payload is None else cell_of(payload, nonce)
+        if said is None or cause == "scratch":
+            return self._cell(await self._end(cause, broken=payload is not None and cause is None), {}, started)
         self._paused = self._zygote.pause(self._call)
-        return self._settled(result, cause, timeout_s, started)
+        found, texts = said
+        if cause == "timeout":
+            message = f"the cell exceeded its time limit of {timeout_s:g} s and was interrupted"
+            found = Status.TIMEOUT, None, "Timeout", message
+        return self._cell(found, texts, started)
 
     async def _watch(self, answer: asyncio.Task[bytes | None], started: float, timeout_s: float) -> str | None:
         """Wait for the answer or the end; the limit that was hit, if one was."""
@@ -171,27 +155,14 @@ class SessionProcess:
         await asyncio.wait((missing,), timeout=1.0)
         return cause
 
-    def _settled(self, result: Result, cause: str | None, timeout_s: float, started: float) -> CellResult:
-        status, value, kind, note = result
-        texts = _texts(note)
-        if cause == "timeout":
-            texts["message"] = f"the cell exceeded its time limit of {timeout_s:g} s and was interrupted"
-            return self._cell(Status.TIMEOUT, None, "Timeout", texts, started)
-        sizes = [os.fstat(output).st_size for output in self._outputs]
-        if status == "tool_error" and max(sizes) >= self._settings.file_mb * MIB:
-            status, kind = "output_limit", "OutputLimit"
-            texts["message"] = f"the cell printed more than {self._settings.file_mb} MiB"
-        value = None if kind == "none" and status == "ok" else value
-        return self._cell(Status(status), value, "" if status == "ok" else kind, texts, started)
-
-    async def _end(self, cause: str | None, forged: bool) -> tuple[Status, str, str]:
+    async def _end(self, cause: str | None, broken: bool) -> Answer:
         """Kill what is left of it, and say why the cell failed."""
         died = self._exit.done()
         if not died:
             self._killed(cause or "protocol")
             self._zygote.kill(self._call)
-        found = _reason(await self._exited(), cause, forged or not died, self._settings)
-        self.close(found[2])
+        found = _reason(await self._exited(), cause, broken or not died, self._settings)
+        self.close(found[3])
         return found
 
     async def _exited(self) -> Exit | None:
@@ -201,19 +172,13 @@ class SessionProcess:
         except (TimeoutError, InfrastructureError):
             return None
 
-    def _cell(self, status: Status, value: str | None, kind: str, texts: dict[str, str], started: float) -> CellResult:
-        (out, out_cut), (err, err_cut) = self._printed
-        return CellResult(
-            status=status,
-            value_json=value,
-            stdout=out.decode("utf-8", "replace"),
-            stderr=err.decode("utf-8", "replace"),
-            error_type=kind,
-            error_message=texts.get("message", ""),
+    def _cell(self, answer: Answer, texts: dict[str, str], started: float) -> CellResult:
+        printed = self._printed
+        return result(
+            CellResult,
+            flooded(answer, printed, self._settings, "the cell"),
+            printed,
             duration_ms=round((time.monotonic() - started) * 1000, 3),
-            truncated=out_cut or err_cut,
-            stdout_truncated=out_cut,
-            stderr_truncated=err_cut,
             text=texts.get("text", ""),
             traceback=texts.get("traceback", ""),
             cell=self.cells,
@@ -221,26 +186,12 @@ class SessionProcess:
         )
 
     @property
-    def _printed(self) -> list[tuple[bytes, bool]]:
-        """Of standard output and error: what is returned, and whether there is more."""
-        if self._last_printed is not None:
-            return self._last_printed
-        keep = self._settings.output_kb * 1024
-        return [(os.pread(output, keep, 0), os.fstat(output).st_size > keep) for output in self._outputs]
-
-    def _empty_outputs(self) -> None:
-        for output in self._outputs:
-            os.ftruncate(output, 0)
+    def _printed(self) -> Printed:
+        """What the cell has printed; once the process has ended, what it had printed by then."""
+        return self._last_printed or self._outputs.printed(self._settings.output_kb * 1024)
 
     async def _frame(self) -> bytes | None:
-        """The next frame; None if there is none, empty if it is too large."""
-        try:
-            (size,) = FRAME.unpack(await self._reader.readexactly(FRAME.size))
-            if size > RESULT_OVERHEAD + self._settings.result_mb * MIB + _SLACK:
-                return b""
-            return await self._reader.readexactly(size)
-        except (asyncio.IncompleteReadError, OSError):
-            return None
+        return await next_frame(self._reader, self._settings.result_mb * MIB)
 
     def close(self, why: str) -> None:
         """End it and remove its files. Idempotent."""
@@ -264,38 +215,15 @@ class SessionProcess:
             await scratch.remove(self.scratch)
 
 
-def _checked(result: Result | None) -> Result | None:
-    """A result whose value is JSON; None for anything else."""
-    if result is None:
-        return None
-    status, value, kind, note = result
-    if status == "ok" and kind == "none":
-        return status, None, kind, note
-    return result if value is None or is_json(value) else None
-
-
-def _texts(note: str) -> dict[str, str]:
-    """What a session's process adds to a result: made by it, so believed in nothing."""
-    try:
-        found: Any = json.loads(note)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {str(k): v.encode("utf-8", "backslashreplace").decode() for k, v in found.items() if isinstance(v, str)}
-
-
-def _reason(end: Exit | None, cause: str | None, forged: bool, settings: SandboxSettings) -> tuple[Status, str, str]:
+def _reason(end: Exit | None, cause: str | None, broken: bool, settings: SandboxSettings) -> Answer:
     if end is None:
-        return Status.INFRASTRUCTURE, "Lost", "the session's process was lost"
+        return Status.INFRASTRUCTURE, None, "Lost", "the session's process was lost"
     if cause == "timeout":
-        return Status.TIMEOUT, "Timeout", "the cell did not end when it was interrupted; the session was killed"
+        message = "the cell did not end when it was interrupted; the session was killed"
+        return Status.TIMEOUT, None, "Timeout", message
     if cause == "scratch":
-        message = f"the session wrote more than {settings.scratch_mb} MiB of files and was killed"
-        return Status.OUTPUT_LIMIT, "ScratchLimit", message
-    if forged:
-        return Status.KILLED, "ForgedResult", "the cell wrote to the result channel; the session was killed"
-    if end.signal is not None:
-        name = signal_name(end.signal)
-        return Status.KILLED, name, f"the session's process was ended by {name}"
-    return Status.KILLED, "Exited", f"the session's process exited with code {end.code}"
+        status, value, kind, message = overfull(settings.scratch_mb * MIB, "the session")
+        return status, value, kind, f"{message} and was killed"
+    if broken:
+        return forged("the cell wrote to the result channel; the session was killed")
+    return ended(end, "the session's process")

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-import signal
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mentor.errors import InfrastructureError, MentorError
 from mentor_sandbox.metrics import SandboxMetrics
-from mentor_sandbox.results import CallResult, Status, signal_name
-from mentor_sandbox.settings import MIB, SandboxSettings
+from mentor_sandbox.results import CallResult, Status
+from mentor_sandbox.settings import SandboxSettings
 from mentor_sandbox.supervise.lanes.items import Item, due, expire, timed
+from mentor_sandbox.supervise.limits import Limits
 from mentor_sandbox.supervise.network.lists import Network
-from mentor_sandbox.supervise.processes.execution import Execution, Limits, Outcome
+from mentor_sandbox.supervise.processes.execution import NO_LUGGAGE, Execution, Luggage, Outcome
+from mentor_sandbox.supervise.processes.kinds import kind_for
 from mentor_sandbox.supervise.processes.pool import Pool
 from mentor_sandbox.supervise.processes.throttle import Throttle
 from mentor_sandbox.supervise.processes.ticker import Ticker
-from mentor_sandbox.supervise.registry import kind_for
-from mentor_sandbox.wire.said import FRAME, unpack_result
+from mentor_sandbox.supervise.verdicts import verdict
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a fork is to do: the role's request, the source and the hosts it may reach, its limits, what it carries.
+
+    ``descriptors``: what it gets besides its socket and its outputs, at most one.
+    """
+
+    request: dict[str, Any]
+    source: str
+    hosts: tuple[str, ...]
+    limits: Limits
+    luggage: Luggage = NO_LUGGAGE
+    descriptors: tuple[int, ...] = ()
+
+
+class Slot:
+    """The place of something that runs."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None]
+        self.execution: Execution | None = None
+        self.long = False
+        self.checked = 0.0
 
 
 class UntrustedLane:
@@ -44,7 +69,7 @@ class UntrustedLane:
         self._metrics = metrics
         self._throttle = throttle
         self._pending: deque[Item] = deque()
-        self._running: dict[Item, _Running] = {}
+        self._running: dict[Item, Slot] = {}
         self._long = 0
         self._mean_s = 0.02
 
@@ -78,13 +103,13 @@ class UntrustedLane:
     def cancel(self, item: Item) -> None:
         """Nobody wants the result: stop it."""
         item.cancelled = True
-        running = self._running.get(item)
-        if running is not None:
-            running.task.cancel()
+        slot = self._running.get(item)
+        if slot is not None:
+            slot.task.cancel()
 
     async def close(self) -> None:
         """Stop everything."""
-        tasks = [running.task for running in self._running.values()]
+        tasks = [slot.task for slot in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -92,76 +117,78 @@ class UntrustedLane:
     def tick(self, now: float) -> None:
         """Answer what waited too long; make room beside what runs long."""
         expire(self._pending, now)
-        for running in list(self._running.values()):
-            if running.execution is not None and running.execution.begun is not None:
-                self._watch(running, running.execution, now)
+        for slot in list(self._running.values()):
+            if slot.execution is not None and slot.execution.begun is not None:
+                self._watch(slot, slot.execution, now)
         self._dispatch()
         if not self._pending and not self._running:
             self._ticker.discard(self)
 
-    def _watch(self, running: _Running, execution: Execution, now: float) -> None:
+    def _watch(self, slot: Slot, execution: Execution, now: float) -> None:
         assert execution.begun is not None
-        if not due(now - execution.begun, now - running.checked):
+        if not due(now - execution.begun, now - slot.checked):
             return
-        running.checked = now
+        slot.checked = now
         execution.lower(lambda: self._throttle.add(execution))
-        if not running.long and self._long < self._settings.slow_slots:
-            running.long = True
+        if not slot.long and self._long < self._settings.slow_slots:
+            slot.long = True
             self._long += 1
 
     def _dispatch(self) -> None:
         while self._pending and len(self._running) - self._long < self._settings.max_concurrency:
             item = self._pending.popleft()
             if not item.cancelled:
-                running = _Running()
-                self._running[item] = running
-                running.task = asyncio.get_running_loop().create_task(self._run(item, running))
+                slot = Slot()
+                self._running[item] = slot
+                slot.task = asyncio.get_running_loop().create_task(self._run(item, slot))
                 self._ticker.add(self)
 
-    async def _run(self, item: Item, running: _Running) -> None:
+    async def _run(self, item: Item, slot: Slot) -> None:
         answer: CallResult | Exception
         started = time.monotonic()
         try:
-            answer = await self._execute(item, running)
+            answer = await (self._call(item, slot) if item.work is None else item.work(slot))
         except MentorError as error:
             answer = error
         except asyncio.CancelledError:
             answer = InfrastructureError("the call was cancelled")
         finally:
             del self._running[item]
-            if running.execution is not None:
-                self._throttle.discard(running.execution)
-            self._long -= running.long
+            if slot.execution is not None:
+                self._throttle.discard(slot.execution)
+            self._long -= slot.long
         now = time.monotonic()
         self._mean_s += 0.05 * (now - started - self._mean_s)
         item.done(item, timed(answer, now - item.admitted) if isinstance(answer, CallResult) else answer)
         self._dispatch()
 
-    async def _execute(self, item: Item, running: _Running) -> CallResult:
-        if item.work is not None:
-            return await item.work(running)
-        request, hosts = self._request(item)
-        kind = "web" if hosts else kind_for(request["source"])
-        zygote = await self._pool.get(kind)
-        limits = Limits.of(self._settings, item.timeout_s)
-        if hosts:
-            limits = self._network.open(limits, hosts)
+    async def fork(self, errand: Errand, slot: Slot) -> Outcome:
+        """Run an errand in a fork of the zygote that suits it, in a slot that is held for it."""
+        zygote = await self._pool.get(kind_for(errand.source, errand.hosts))
+        limits = self._network.open(errand.limits, errand.hosts)
         with self._pool.uid() as uid:
-            execution = Execution(zygote, self._settings, self._pool.scratch, self._ticker, uid)
-            running.execution = execution
+            pool, luggage = self._pool, errand.luggage
+            execution = Execution(zygote, self._settings, pool.scratch, self._ticker, uid, luggage)
+            execution.descriptors = errand.descriptors
+            slot.execution = execution
             try:
-                outcome = await execution.run(request, limits)
+                return await execution.run(errand.request, limits)
             finally:
                 if execution.killed_for is not None:
                     self._metrics.killed(execution.killed_for)
-        result = verdict(outcome, request["nonce"], self._settings)
+
+    async def _call(self, item: Item, slot: Slot) -> CallResult:
+        errand = self._errand(item)
+        outcome = await self.fork(errand, slot)
+        result = verdict(outcome, errand.request["nonce"], self._settings)
         if result.status is Status.KILLED:
             self._metrics.killed("died")
         return result
 
-    def _request(self, item: Item) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _errand(self, item: Item) -> Errand:
         """What the child is told, and the hosts it may reach."""
         call, tool = item.call, item.tool
+        assert call is not None
         if tool is not None:
             source, hosts = tool.spec.source or "", tool.hosts
         else:
@@ -175,79 +202,4 @@ class UntrustedLane:
             "arguments": call.arguments,
             "expression": call.expression,
         }
-        return request, hosts
-
-
-class _Running:
-    """A call that has a slot."""
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[None]
-        self.execution: Execution | None = None
-        self.long = False
-        self.checked = 0.0
-
-
-def verdict(outcome: Outcome, nonce: int, settings: SandboxSettings) -> CallResult:
-    """What a call's end amounts to; its duration is not known here."""
-    status, value, kind, message = _status(outcome, nonce)
-    flooded = max(outcome.stdout_bytes, outcome.stderr_bytes) >= settings.file_mb * MIB
-    if flooded and status is Status.TOOL_ERROR:
-        status, kind = Status.OUTPUT_LIMIT, "OutputLimit"
-        message = f"the call printed more than {settings.file_mb} MiB"
-    cut = outcome.stdout_bytes > len(outcome.stdout), outcome.stderr_bytes > len(outcome.stderr)
-    return CallResult(
-        status=status,
-        value_json=value,
-        stdout=outcome.stdout.decode("utf-8", "replace"),
-        stderr=outcome.stderr.decode("utf-8", "replace"),
-        error_type=kind,
-        error_message=message,
-        truncated=any(cut),
-        stdout_truncated=cut[0],
-        stderr_truncated=cut[1],
-        peak_memory_bytes=outcome.end.peak_kib * 1024,
-    )
-
-
-def _status(outcome: Outcome, nonce: int) -> tuple[Status, str | None, str, str]:
-    end = outcome.end
-    if outcome.limit is not None:
-        status, kind, message = outcome.limit
-        return status, None, kind, message
-    if end.signal == signal.SIGXCPU:
-        return Status.TIMEOUT, None, "CpuTimeout", "the call used up its CPU time"
-    if end.signal is not None:
-        name = signal_name(end.signal)
-        return Status.KILLED, None, name, f"the process was ended by {name}"
-    if end.code != 0 or not outcome.said:
-        return Status.KILLED, None, "Exited", f"the process exited with code {end.code} before the call returned"
-    return answer_of(outcome.said, nonce) or (
-        Status.KILLED,
-        None,
-        "ForgedResult",
-        "the call wrote to the result channel",
-    )
-
-
-def answer_of(said: bytes, nonce: int) -> tuple[Status, str | None, str, str] | None:
-    """The one frame of a well-behaved call; None for anything else."""
-    if len(said) < FRAME.size or FRAME.unpack_from(said)[0] != len(said) - FRAME.size:
-        return None
-    result = unpack_result(said[FRAME.size :], nonce)
-    if result is None or (result[1] is not None and not is_json(result[1])):
-        return None
-    return Status(result[0]), *result[1:]
-
-
-def is_json(text: str) -> bool:
-    """Whether a value that a process claims is JSON, without NaN and infinities."""
-    try:
-        json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return Errand(request, source, hosts, Limits.of(self._settings, item.timeout_s))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import marshal
 import os
 import signal
 import socket
@@ -15,15 +13,17 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mentor.errors import InfrastructureError
-from mentor_sandbox.results import CallResult, Status, signal_name
+from mentor_sandbox.results import Answer, CallResult
 from mentor_sandbox.settings import MIB, SandboxSettings
+from mentor_sandbox.supervise import to_inside
 from mentor_sandbox.supervise.files import scratch
+from mentor_sandbox.supervise.from_inside import Frames, done_of, result_of
 from mentor_sandbox.supervise.lanes.items import Item, due, timed
-from mentor_sandbox.supervise.lanes.untrusted import is_json
-from mentor_sandbox.supervise.processes.execution import Limits
+from mentor_sandbox.supervise.limits import Limits, late, overfull
+from mentor_sandbox.supervise.processes.outputs import Outputs
 from mentor_sandbox.supervise.processes.pool import Pool
 from mentor_sandbox.supervise.processes.zygote import Exit, ZygoteProcess
-from mentor_sandbox.wire.said import DONE, FRAME, frame, unpack_result
+from mentor_sandbox.supervise.verdicts import ended, flooded, forged, result
 
 _LONG_S = 0.1
 """A worker that computes longer loses its priority, and then its place: it cannot get the priority back."""
@@ -59,8 +59,8 @@ class WorkerProcess(asyncio.Protocol):
         self._owner = owner
         self._settings = settings
         self._pool = pool
-        self._buffer = bytearray()
-        self._seen = [0, 0]
+        self._frames = Frames()
+        self._seen = (0, 0)
         self._killed_for: str | None = None
         self._reason = ""
         self._limit_hit = False
@@ -84,23 +84,18 @@ class WorkerProcess(asyncio.Protocol):
             self._uids.__exit__(None, None, None)
             raise
         ours, theirs = socket.socketpair()
-        self._outputs = [_memory_file(name) for name in ("stdout", "stderr")]
+        self._outputs = Outputs(reused=True)
         self._tickets, self._tickets_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         full = {
             **request,
             "role": "worker",
-            "scratch": str(self.scratch),
-            "cpu_s": None,
-            "memory_bytes": limits.memory_bytes,
             "spare_kib": limits.memory_bytes // 2048,
             "max_calls": self._settings.worker_calls,
-            "ports": limits.ports,
-            "environment": limits.environment,
         }
         self._zygote = zygote
         try:
             with theirs:
-                descriptors = (theirs.fileno(), *self._outputs, self._tickets)
+                descriptors = (theirs.fileno(), *self._outputs.descriptors, self._tickets)
                 self._call, ended = zygote.fork(descriptors, uid)
         except InfrastructureError:
             ours.close()
@@ -111,7 +106,7 @@ class WorkerProcess(asyncio.Protocol):
         self._rest = ours.dup()
         transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
         self._transport = transport
-        transport.write(frame(marshal.dumps(full)))
+        transport.write(to_inside.request(full, self.scratch, limits))
 
     def send(self, items: Sequence[Item], numbers: Sequence[int]) -> None:
         """Give it calls; ``numbers`` are their tools' places in its list."""
@@ -120,7 +115,7 @@ class WorkerProcess(asyncio.Protocol):
         self.assigned.extend(items)
         os.write(self._tickets_in, b"t" * len(items))
         calls = [(number, item.arguments) for number, item in zip(numbers, items, strict=True)]
-        self._transport.write(frame(marshal.dumps(calls)))
+        self._transport.write(to_inside.calls(calls))
 
     def retire(self, reason: str) -> None:
         """Take back what it has not started and let it end after what it runs."""
@@ -162,14 +157,7 @@ class WorkerProcess(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Results, or the first frame, which says that the tools are loaded."""
-        self._buffer += data
-        while len(self._buffer) >= FRAME.size:
-            (length,) = FRAME.unpack_from(self._buffer)
-            end = FRAME.size + length
-            if len(self._buffer) < end:
-                return
-            payload = bytes(self._buffer[FRAME.size : end])
-            del self._buffer[:end]
+        for payload in self._frames.feed(data):
             if self.state == "starting":
                 self.state = "ready"
                 self._owner.ready(self)
@@ -180,59 +168,35 @@ class WorkerProcess(asyncio.Protocol):
         item, now = self.assigned.popleft(), time.monotonic()
         seconds, self.since = now - self.since, now
         self.long = False
-        out, err, peak, size = DONE.unpack_from(payload)
-        reason = payload[DONE.size : DONE.size + size].decode("ascii", "replace")
-        self._peak_kib = peak
-        result = self._result(payload[DONE.size + size :], out, err)
+        said = done_of(payload)
+        reason, self._peak_kib = said.reason, said.peak_kib
+        answer = result_of(said.result, 0)
+        if answer is None:
+            self.kill("protocol")
+            answer = forged("the worker broke its protocol")
+        settled = self._settled(answer, (said.out, said.err))
         if reason:
             self.retire(reason)
         elif not self.assigned and any(self._seen):
             self._forget_output()
-        item.done(item, timed(result, now - item.admitted))
+        item.done(item, timed(settled, now - item.admitted))
         self._owner.answered(self, item, seconds)
         if self.state == "retiring":
             self.retire(reason)
         else:
             self._owner.ready(self)
 
-    def _result(self, packed: bytes, out: int, err: int) -> CallResult:
-        result = unpack_result(packed, 0)
-        if result is None or (result[1] is not None and not is_json(result[1])):
-            self.kill("protocol")
-            return self._completed(Status.KILLED, None, "ForgedResult", "the worker broke its protocol", out, err)
-        status, value, kind, message = result
-        flooded = max(out - self._seen[0], err - self._seen[1]) >= self._settings.file_mb * MIB
-        if flooded and status == "tool_error":
-            status, kind = "output_limit", "OutputLimit"
-            message = f"the call printed more than {self._settings.file_mb} MiB"
-        return self._completed(Status(status), value, kind, message, out, err)
-
-    def _completed(self, status: Status, value: str | None, kind: str, message: str, out: int, err: int) -> CallResult:
-        stdout, stderr = self._printed(0, out), self._printed(1, err)
-        cut = out - self._seen[0] > len(stdout), err - self._seen[1] > len(stderr)
-        self._seen = [out, err]
-        return CallResult(
-            status=status,
-            value_json=value,
-            stdout=stdout.decode("utf-8", "replace") if stdout else "",
-            stderr=stderr.decode("utf-8", "replace") if stderr else "",
-            error_type=kind,
-            error_message=message,
-            truncated=cut[0] or cut[1],
-            stdout_truncated=cut[0],
-            stderr_truncated=cut[1],
-            peak_memory_bytes=self._peak_kib * 1024,
-        )
-
-    def _printed(self, stream: int, end: int) -> bytes:
-        size = min(end - self._seen[stream], self._settings.output_kb * 1024)
-        return os.pread(self._outputs[stream], size, self._seen[stream]) if size > 0 else b""
+    def _settled(self, answer: Answer, end: tuple[int, int]) -> CallResult:
+        """A result, with what was printed since the last one."""
+        printed = self._outputs.printed(self._settings.output_kb * 1024, self._seen, end)
+        self._seen = end
+        answer = flooded(answer, printed, self._settings, "the call")
+        return result(CallResult, answer, printed, peak_memory_bytes=self._peak_kib * 1024)
 
     def _forget_output(self) -> None:
         """Nothing runs: what was printed has been read. The files are opened for appending, so writing starts anew."""
-        for output in self._outputs:
-            os.ftruncate(output, 0)
-        self._seen = [0, 0]
+        self._outputs.empty()
+        self._seen = (0, 0)
 
     def _take_back(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -274,28 +238,18 @@ class WorkerProcess(asyncio.Protocol):
         """The result of the call in whose course the worker ended."""
         assert self._exit is not None
         self._peak_kib = self._exit.peak_kib
-        out, err = (os.fstat(output).st_size for output in self._outputs)
+        return self._settled(self._why(timeout_s, self._exit), self._outputs.sizes)
+
+    def _why(self, timeout_s: float, end: Exit) -> Answer:
         if self._limit_hit:
-            message = f"the call exceeded its time limit of {timeout_s:g} s"
-            return self._completed(Status.TIMEOUT, None, "Timeout", message, out, err)
+            return late(timeout_s)
         if self._killed_for == "scratch":
-            message = f"the call wrote more than {self._settings.scratch_mb} MiB of files"
-            return self._completed(Status.OUTPUT_LIMIT, None, "ScratchLimit", message, out, err)
-        if self._exit.signal is not None:
-            name = signal_name(self._exit.signal)
-            return self._completed(Status.KILLED, None, name, f"the process was ended by {name}", out, err)
-        message = f"the process exited with code {self._exit.code} before the call returned"
-        return self._completed(Status.KILLED, None, "Exited", message, out, err)
+            return overfull(self._settings.scratch_mb * MIB)
+        return ended(end, "the process", " before the call returned")
 
     def _release(self) -> None:
-        for descriptor in (*self._outputs, self._tickets, self._tickets_in):
+        self._outputs.close()
+        for descriptor in (self._tickets, self._tickets_in):
             os.close(descriptor)
         self._uids.__exit__(None, None, None)
         self._pool.spawn(scratch.remove(self.scratch))
-
-
-def _memory_file(name: str) -> int:
-    """A memory file that is written at its end, so that it can be emptied while a worker has it open."""
-    descriptor = os.memfd_create(name)
-    fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND | fcntl.fcntl(descriptor, fcntl.F_GETFL))
-    return descriptor

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from mentor.errors import InfrastructureError, UserError
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.supervise.limits import Limits
 from mentor_sandbox.supervise.network.proxy import Proxy
-from mentor_sandbox.supervise.processes.execution import Limits
 from mentor_sandbox.walls import landlock
 
 SEARCH_PLACEHOLDER = "<search-url-placeholder>"
@@ -70,12 +69,14 @@ class Network:
         return source, self._everyone
 
     def open(self, limits: Limits, hosts: tuple[str, ...]) -> Limits:
-        """The limits of a call that may reach ``hosts``.
+        """The limits of a call that may reach ``hosts``; they are as they were if it may reach none.
 
         Raises:
             InfrastructureError: this kernel cannot confine connections to one port.
         """
+        if not hosts:
+            return limits
         if landlock.abi() < 4:
             raise InfrastructureError("the network cannot be opened for named hosts: Landlock ABI 4 is needed")
         proxy = self._proxies[hosts]
-        return replace(limits, ports=(proxy.port,), environment=proxy.environment)
+        return limits.reaching(proxy.port, proxy.environment)

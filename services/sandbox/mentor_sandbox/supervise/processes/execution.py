@@ -9,95 +9,88 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import marshal
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import structlog
 
 from mentor.errors import InfrastructureError
-from mentor_sandbox.results import Status
-from mentor_sandbox.settings import MIB, SandboxSettings
-from mentor_sandbox.supervise.files import scratch
+from mentor_sandbox.results import Answer
+from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.supervise import to_inside
+from mentor_sandbox.supervise.files import scratch, transfer
 from mentor_sandbox.supervise.files.root import ScratchRoot
+from mentor_sandbox.supervise.from_inside import FIRST_BYTES, begun_at
+from mentor_sandbox.supervise.limits import Limits, late, overfull
+from mentor_sandbox.supervise.processes.outputs import Outputs, Printed
 from mentor_sandbox.supervise.processes.ticker import Ticker
 from mentor_sandbox.supervise.processes.zygote import Exit, ZygoteProcess
-from mentor_sandbox.wire.said import BEGUN, FRAME, frame
 
 log = structlog.get_logger("execution")
 _CHUNK = 262144
 _SCRATCH_PERIOD_S = 0.25
-_FIRST = FRAME.size + BEGUN.size
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one child may use. ``timeout_s`` None: no deadline (a session's process)."""
-
-    timeout_s: float | None
-    memory_bytes: int
-    scratch_bytes: int
-    said_bytes: int
-    """Most that is kept of what it says on its channel."""
-    ports: tuple[int, ...] = ()
-    environment: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, settings: SandboxSettings, timeout_s: float | None) -> Self:
-        """The service's own limits."""
-        megabytes = settings.memory_mb * MIB, settings.scratch_mb * MIB, settings.result_mb * MIB + _CHUNK
-        return cls(timeout_s, *megabytes)
-
-    def with_memory(self, memory_bytes: int) -> Self:
-        """The same with another limit of memory."""
-        return replace(self, memory_bytes=memory_bytes)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a child ended and what it left: ``said`` on its channel after its begin, and its two outputs, cut."""
+    """How a child ended and what it left: ``said`` on its channel after its begin, and what it printed."""
 
     end: Exit
-    limit: tuple[Status, str, str] | None
-    """The limit of the server's that it hit: status, error type, message."""
+    limit: Answer | None
+    """The limit of the server's that it hit."""
     said: bytes
-    stdout: bytes
-    stderr: bytes
-    stdout_bytes: int
-    stderr_bytes: int
-    """How much it printed, uncut."""
+    printed: Printed
     seconds: float
     """From its begin to its end."""
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """Files that are put into a child's directory before it begins, and paths of those to save at its end."""
+
+    given: Mapping[str, bytes] = field(default_factory=dict)
+    fetch: tuple[str, ...] = ()
+
+
+NO_LUGGAGE = Luggage()
 
 
 class Execution:
     """Runs one prepared request in a fork of ``zygote``. Use once.
 
     Args:
-        root: where its scratch directory is made. ``scratch`` names the directory while it runs; what is to be in it at
-            the start or saved at the end is the business of ``before`` and ``after``, which subclasses override.
+        root: where its scratch directory is made.
         uid: user id to give it; -1 for none.
+        luggage: what is in that directory at the start, and saved to ``files`` at the end.
     """
 
     def __init__(
-        self, zygote: ZygoteProcess, settings: SandboxSettings, root: ScratchRoot, ticker: Ticker, uid: int = -1
+        self,
+        zygote: ZygoteProcess,
+        settings: SandboxSettings,
+        root: ScratchRoot,
+        ticker: Ticker,
+        uid: int = -1,
+        luggage: Luggage = NO_LUGGAGE,
     ) -> None:
         self._zygote = zygote
         self._settings = settings
         self._ticker = ticker
         self._uid = uid
         self._root = root
+        self._luggage = luggage
+        self.files: dict[str, bytes] = {}
         self.started = time.monotonic()
         self.begun: float | None = None
         self.killed_for: str | None = None
         self.descriptors: tuple[int, ...] = ()
         """What the child gets besides its socket and its outputs: at most one."""
-        self._limit_hit: tuple[Status, str, str] | None = None
+        self._limit_hit: Answer | None = None
         self._said = bytearray()
         self._reading = False
         self._checked = 0.0
@@ -111,35 +104,19 @@ class Execution:
         self._limits = limits
         self.scratch = self._root.new("call", self._uid)
         try:
-            self.before()
+            transfer.write(self.scratch, self._luggage.given, self._uid)
             with _Ends() as ends:
                 outcome = await self._run(request, ends)
-            self.after()
+            self.files = transfer.read(self.scratch, self._luggage.fetch, self._settings.max_files_bytes)
             return outcome
         finally:
             await scratch.remove(self.scratch)
 
-    def before(self) -> None:
-        """Called when the scratch directory exists and nothing runs yet."""
-
-    def after(self) -> None:
-        """Called when everything has ended and the scratch directory still exists."""
-
     async def _run(self, request: dict[str, Any], ends: _Ends) -> Outcome:
-        limits = self._limits
-        full = {
-            **request,
-            "scratch": str(self.scratch),
-            "cpu_s": limits.timeout_s,
-            "memory_bytes": limits.memory_bytes,
-            "ports": limits.ports,
-            "environment": limits.environment,
-        }
         self._ours = ends.ours
-        send = self._send(frame(marshal.dumps(full)))
-        self.call, self._ended = self._zygote.fork(
-            (ends.theirs.fileno(), ends.out, ends.err, *self.descriptors), self._uid
-        )
+        send = self._send(to_inside.request(request, self.scratch, self._limits))
+        descriptors = (ends.theirs.fileno(), *ends.outputs.descriptors, *self.descriptors)
+        self.call, self._ended = self._zygote.fork(descriptors, self._uid)
         ends.theirs.close()
         self._ticker.add(self)
         try:
@@ -180,15 +157,13 @@ class Execution:
             if now - self.started > self._settings.startup_timeout_s:
                 self.kill("startup")
         elif timeout_s is not None and now - self.begun > timeout_s:
-            message = f"the call exceeded its time limit of {timeout_s:g} s"
-            self._limit_hit = (Status.TIMEOUT, "Timeout", message)
+            self._limit_hit = late(timeout_s)
             self.kill("timeout")
         elif now - self._checked > _SCRATCH_PERIOD_S:
             self._checked = now
             self._drain()
             if scratch.exceeds(self.scratch, self._limits.scratch_bytes):
-                message = f"the call wrote more than {self._limits.scratch_bytes // MIB} MiB of files"
-                self._limit_hit = (Status.OUTPUT_LIMIT, "ScratchLimit", message)
+                self._limit_hit = overfull(self._limits.scratch_bytes)
                 self.kill("scratch")
 
     def _send(self, data: bytes) -> asyncio.Task[None] | None:
@@ -214,9 +189,9 @@ class Execution:
                 return
             self._said += data
             del self._said[self._limits.said_bytes :]
-            if self.begun is None and len(self._said) >= _FIRST:
-                (self.begun,) = BEGUN.unpack_from(self._said, FRAME.size)
-                del self._said[:_FIRST]
+            if self.begun is None and len(self._said) >= FIRST_BYTES:
+                self.begun = begun_at(self._said)
+                del self._said[:FIRST_BYTES]
             if self._said and self.call in self._zygote:
                 self._listen(True)
 
@@ -232,27 +207,23 @@ class Execution:
 
     def _outcome(self, end: Exit, ends: _Ends) -> Outcome:
         if self.begun is None:
-            output = os.pread(ends.err, 4000, 0).decode("utf-8", "replace")
+            output = os.pread(ends.outputs.descriptors[1], 4000, 0).decode("utf-8", "replace")
             log.error("child did not begin", output=output, status=end.wait_status)
             if self.killed_for == "startup":
                 limit = self._settings.startup_timeout_s
                 raise InfrastructureError(f"no process began the call within {limit:g} s")
             raise InfrastructureError("the call's process ended before it began")
-        keep = self._settings.output_kb * 1024
         return Outcome(
             end=end,
             limit=self._limit_hit,
             said=bytes(self._said),
-            stdout=os.pread(ends.out, keep, 0),
-            stderr=os.pread(ends.err, keep, 0),
-            stdout_bytes=os.fstat(ends.out).st_size,
-            stderr_bytes=os.fstat(ends.err).st_size,
+            printed=ends.outputs.printed(self._settings.output_kb * 1024),
             seconds=time.monotonic() - self.begun,
         )
 
 
 class _Ends:
-    """What server and child share: a socket, of which each has an end, and two memory files for output.
+    """What server and child share: a socket, of which each has an end, and its outputs.
 
     Raises:
         InfrastructureError: this process has no descriptors left.
@@ -262,16 +233,12 @@ class _Ends:
         self._stack = contextlib.ExitStack()
         try:
             self.ours, self.theirs = (self._stack.enter_context(end) for end in socket.socketpair())
-            self.out, self.err = (self._memory_file(name) for name in ("stdout", "stderr"))
+            self.outputs = Outputs()
+            self._stack.callback(self.outputs.close)
         except OSError as error:
             self._stack.close()
             raise InfrastructureError(f"cannot prepare a call: {error.strerror}") from None
         self.ours.setblocking(False)
-
-    def _memory_file(self, name: str) -> int:
-        descriptor = os.memfd_create(name)
-        self._stack.callback(os.close, descriptor)
-        return descriptor
 
     def __enter__(self) -> Self:
         return self

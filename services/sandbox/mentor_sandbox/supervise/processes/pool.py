@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, Counter
 from mentor.errors import InfrastructureError, MentorError
 from mentor_sandbox.settings import SandboxSettings
 from mentor_sandbox.supervise.files.root import MODES, NEW_ROOT, ScratchRoot
-from mentor_sandbox.supervise.processes.zygote import KINDS, ZygoteProcess
+from mentor_sandbox.supervise.processes.kinds import KINDS
+from mentor_sandbox.supervise.processes.zygote import ZygoteProcess
 
 log = structlog.get_logger("pool")
 _RESTART_WAIT_S = (0.0, 0.1, 0.5, 1.0, 5.0)

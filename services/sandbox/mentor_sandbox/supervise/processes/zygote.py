@@ -9,45 +9,20 @@ import os
 import socket
 import subprocess
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from mentor.errors import InfrastructureError
-from mentor_sandbox.settings import MIB, SandboxSettings
-from mentor_sandbox.wire.said import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET, PAUSE, SIGNAL
+from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.supervise.processes.kinds import ENVIRONMENT, PACKAGE_ROOT, zygote_config
+from mentor_sandbox.wire.packets import EXITED, FAILED, FORK, KILL, LOWERED, NICE, PACKET, PAUSE, SIGNAL
 
 log = structlog.get_logger("zygote")
-_PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 _BOOT = "import sys; sys.path.insert(0, {root!r}); from mentor_sandbox.zygote.main import main; main(sys.argv[1:])"
 _HELLO = 0
-ENVIRONMENT = {
-    # glibc's allocator on huge pages makes a fork copy far fewer page tables than pymalloc's arenas do.
-    "PYTHONMALLOC": "malloc",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-_CORE = (
-    *("bisect", "collections", "dataclasses", "datetime", "decimal", "fractions", "functools", "heapq"),
-    *("itertools", "json", "math", "operator", "random", "re", "statistics", "string", "typing"),
-)
-KINDS: dict[str, tuple[str, ...]] = {
-    "core": _CORE,
-    "scientific": (*_CORE, "numpy", "numpy.random", "sympy"),
-    "web": (*_CORE, "requests"),
-}
-WEB = "web"
-"""The one kind whose children may have sockets, and only to the ports that their request names."""
-_THREADS_PER_UID, _THREADS_PER_USER = 64, 4096
-"""RLIMIT_NPROC: tight where a call has a user id of its own; else it counts everything else of the same user too."""
-_SYSTEM_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
-_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
 @dataclass(frozen=True)
@@ -66,29 +41,6 @@ class Exit:
     def code(self) -> int:
         """Its exit code; meaningless after a signal."""
         return os.waitstatus_to_exitcode(self.wait_status)
-
-
-def readable_paths() -> list[str]:
-    """What every child may read: the interpreter, its packages, system libraries and a few devices."""
-    paths = sysconfig.get_paths()
-    interpreter = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return [*interpreter, str(Path(sys.base_prefix, "lib")), *_SYSTEM_PATHS, *_SYSTEM_FILES]
-
-
-def zygote_config(kind: str, settings: SandboxSettings, *, uids: bool) -> dict[str, object]:
-    """What a zygote must know, once and for all its children."""
-    return {
-        "modules": KINDS[kind],
-        "hidden": [_PACKAGE_ROOT],
-        "readable": readable_paths(),
-        "devices": ["/dev/null"],
-        "network": kind == WEB,
-        "uids": uids,
-        "processes": _THREADS_PER_UID if uids else _THREADS_PER_USER,
-        "file_bytes": settings.file_mb * MIB,
-        "result_bytes": settings.result_mb * MIB,
-        "open_files": settings.open_files,
-    }
 
 
 class ZygoteProcess:
@@ -129,7 +81,7 @@ class ZygoteProcess:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.setblocking(False)
         self._control.send(json.dumps(zygote_config(self.kind, self._settings, uids=self._uids)).encode())
-        code = _BOOT.format(root=_PACKAGE_ROOT)
+        code = _BOOT.format(root=PACKAGE_ROOT)
         command = [sys.executable, "-s", "-P", "-X", "utf8", "-c", code, str(theirs.fileno())]
         with theirs:
             self._process = subprocess.Popen(

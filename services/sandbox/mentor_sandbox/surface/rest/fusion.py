@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field
 from mentor.errors import UserError
 from mentor.serving.responses import AsciiJSONResponse
 from mentor_sandbox.results import Status
-from mentor_sandbox.supervise.files import transfer as files
 from mentor_sandbox.supervise.programs import Program, ProgramResult, Programs
+from mentor_sandbox.surface.rest.base64_files import from_base64, to_base64
 
 LANGUAGE = "python"
 
@@ -39,7 +39,7 @@ class RunCodeBody(BaseModel):
         return Program(
             code=self.code,
             stdin=self.stdin or "",
-            files=files.from_base64(self.files),
+            files=from_base64(self.files),
             fetch=tuple(self.fetch_files),
             timeout_s=self.run_timeout,
             memory_mb=self.memory_limit_MB if self.memory_limit_MB > 0 else None,
@@ -111,7 +111,7 @@ def answer(result: ProgramResult) -> RunCodeAnswer:
         message=message(result),
         run_result=run,
         executor_pod_name=pod_name(),
-        files=files.to_base64(result.files),
+        files=to_base64(result.files),
         truncated=result.truncated,
         call_status=result.status.value,
     )

@@ -12,9 +12,9 @@ from mentor.errors import UserError
 from mentor.serving.responses import AsciiJSONResponse
 from mentor_sandbox.results import Status
 from mentor_sandbox.settings import SandboxSettings
-from mentor_sandbox.supervise.files import transfer as files
 from mentor_sandbox.supervise.lanes.session import CellResult
 from mentor_sandbox.supervise.sessions import Sessions
+from mentor_sandbox.surface.rest.base64_files import from_base64, to_base64
 from mentor_sandbox.surface.rest.fusion import pod_name
 
 MAX_CELLS = 1000
@@ -83,7 +83,7 @@ def create_router(sessions: Sessions, settings: SandboxSettings) -> APIRouter:
 async def _run(sessions: Sessions, body: RunJupyterBody) -> RunJupyterAnswer:
     started = time.monotonic()
     memory_mb = body.memory_limit_MB if body.memory_limit_MB > 0 else None
-    session = await sessions.create(files.from_base64(body.files), memory_mb)
+    session = await sessions.create(from_base64(body.files), memory_mb)
     results: list[CellResult] = []
     try:
         for source in body.cells:
@@ -122,7 +122,7 @@ def _answer(
         driver=driver,
         cells=[_cell(result) for result in results],
         executor_pod_name=pod_name(),
-        files=files.to_base64(fetched or {}),
+        files=to_base64(fetched or {}),
     )
 
 

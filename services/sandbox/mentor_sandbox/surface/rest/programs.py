@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from mentor.serving.responses import AsciiJSONResponse
-from mentor_sandbox.supervise.files import transfer as files
 from mentor_sandbox.supervise.programs import Program, ProgramResult, Programs
+from mentor_sandbox.surface.rest.base64_files import from_base64, to_base64
 
 
 class RunBody(BaseModel):
@@ -29,7 +29,7 @@ class RunBody(BaseModel):
         return Program(
             code=self.code,
             stdin=self.stdin,
-            files=files.from_base64(self.files),
+            files=from_base64(self.files),
             fetch=tuple(self.fetch_files),
             timeout_s=self.timeout_s,
             memory_mb=self.memory_mb,
@@ -67,4 +67,4 @@ def create_router(programs: Programs) -> APIRouter:
 def answer(result: ProgramResult) -> dict[str, Any]:
     """The fields of ``RunAnswer``."""
     plain = {name: getattr(result, name) for name in RunAnswer.model_fields}
-    return plain | {"status": result.status.value, "files": files.to_base64(result.files)}
+    return plain | {"status": result.status.value, "files": to_base64(result.files)}

@@ -10,9 +10,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from mentor.serving.responses import AsciiJSONResponse
-from mentor_sandbox.supervise.files import transfer as files
 from mentor_sandbox.supervise.lanes.session import CellResult
 from mentor_sandbox.supervise.sessions import Session, Sessions
+from mentor_sandbox.surface.rest.base64_files import from_base64, to_base64
 
 
 class Body(BaseModel):
@@ -28,7 +28,7 @@ class FilesBody(Body):
 
     def contents(self) -> dict[str, bytes]:
         """Raises UserError if one is not base64."""
-        return files.from_base64(self.files)
+        return from_base64(self.files)
 
 
 class CreateBody(FilesBody):
@@ -109,12 +109,12 @@ def create_router(sessions: Sessions, most: int) -> APIRouter:
     @router.post("/{session_id}/files/get")
     async def get(session_id: str, body: PathsBody) -> AsciiJSONResponse:
         """Read files."""
-        return AsciiJSONResponse({"files": files.to_base64(await sessions.get(session_id, tuple(body.paths)))})
+        return AsciiJSONResponse({"files": to_base64(await sessions.get(session_id, tuple(body.paths)))})
 
     @router.get("/{session_id}/snapshot")
     async def snapshot(session_id: str) -> AsciiJSONResponse:
         """Read all files."""
-        return AsciiJSONResponse({"files": files.to_base64(await sessions.snapshot(session_id))})
+        return AsciiJSONResponse({"files": to_base64(await sessions.snapshot(session_id))})
 
     @router.post("/{session_id}/restore")
     async def restore(session_id: str, body: FilesBody) -> dict[str, int]:
