@@ -1,4 +1,4 @@
-"""Puts the sandbox together."""
+"""Server. Puts the sandbox together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m mentor_sandbox.mcp``: the sandbox as an MCP server on standard streams, for clients that start one."""
+"""Server. ``python -m mentor_sandbox.mcp``: the sandbox as an MCP server on standard streams, for clients that start one."""
 
 from __future__ import annotations
 

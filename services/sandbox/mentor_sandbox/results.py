@@ -1,4 +1,4 @@
-"""A call before it runs and a result after: plain data between the transports and the engine."""
+"""Server. A call before it runs and a result after: plain data between the transports and the engine."""
 
 from __future__ import annotations
 

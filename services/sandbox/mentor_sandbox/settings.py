@@ -1,4 +1,4 @@
-"""Settings of the sandbox: MENTOR_SANDBOX_<NAME>, the YAML file, or flags."""
+"""Server. Settings of the sandbox: MENTOR_SANDBOX_<NAME>, the YAML file, or flags."""
 
 from __future__ import annotations
 

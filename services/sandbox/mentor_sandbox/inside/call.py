@@ -1,4 +1,4 @@
-"""The role of one untrusted call: run what the request holds, answer with one frame, and be gone.
+"""Child. The role of one untrusted call: run what the request holds, answer with one frame, and be gone.
 
 The result counts only if it carries the request's nonce, is the only frame, and the process then exits with 0: a tool
 that writes to the result's socket spoils its own call and no other's. Standard library only.

@@ -1,4 +1,4 @@
-"""A zygote's fork: walls first, then the request, then the role that the request names. Standard library only.
+"""Child. A zygote's fork: walls first, then the request, then the role that the request names. Standard library only.
 
 What a child prints goes to memory files of the server, so that nothing is lost when it is killed. Roles are modules
 with a ``run(request, channel, config)``; they are imported in the zygote, so that a child imports nothing.

@@ -1,4 +1,4 @@
-"""The role of one whole program: ``python main.py`` with real input, arguments, exit code and traceback.
+"""Child. The role of one whole program: ``python main.py`` with real input, arguments, exit code and traceback.
 
 Its exit code is the process's own, so every way to end a program counts as it does outside. The one frame that it
 sends tells only which exception ended it; a program that forges it deceives nobody but its caller about that name.

@@ -1,4 +1,4 @@
-"""The role of a session: cells run one after the other in one ``__main__``, and the last expression is their value.
+"""Child. The role of a session: cells run one after the other in one ``__main__``, and the last expression is their value.
 
 An interrupt (SIGINT) ends the running cell with KeyboardInterrupt and is ignored between cells, where the server
 keeps the process stopped. Standard library only.

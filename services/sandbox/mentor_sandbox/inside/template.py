@@ -1,4 +1,4 @@
-"""What every child of a zygote has in common: made in the zygote, once, before any caller's code; used in the child.
+"""Zygote, then child. What all children of a zygote have in common: made once, before any caller's code, used after the fork.
 
 Roles are modules with a ``run(request, channel, config)``; they are imported here, so that a child imports nothing.
 Standard library only.

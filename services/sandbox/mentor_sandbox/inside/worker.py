@@ -1,4 +1,4 @@
-"""The role of a warm worker: it loads registered tools once and runs calls of them, one at a time.
+"""Child. The role of a warm worker: it loads registered tools once and runs calls of them, one at a time.
 
 Calls come several in a frame. Before each one the worker takes a ticket from a pipe that the server can read as well:
 a call whose ticket the server has taken back was never started here, and may be given to another worker. After each

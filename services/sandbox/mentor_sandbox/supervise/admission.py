@@ -1,4 +1,4 @@
-"""Who gets in, and how long they may wait: calls, programs and sessions pass here alike. Runs in the server."""
+"""Server. Who gets in, and how long they may wait: calls, programs and sessions pass here alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox itself, behind both transports: validation, admission, the right lane, metrics."""
+"""Server. The sandbox itself, behind both transports: validation, admission, the right lane, metrics."""
 
 from __future__ import annotations
 

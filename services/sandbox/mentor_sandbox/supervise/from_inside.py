@@ -1,4 +1,4 @@
-"""The server's ear: what a child says on its socket is parsed here and nowhere else. Runs in the server.
+"""Server. The server's ear: what a child says on its socket is parsed here and nowhere else.
 
 Whoever speaks has met hostile code and may say anything. So nothing is unmarshalled, every length is held against what is
 there, a result counts only with the nonce of its request and a value that is JSON, and what does not fit is None. One thing

@@ -1,4 +1,4 @@
-"""How the sandbox is: its walls, processes and queue, for ``/health``, ``/ready`` and the gauges. Runs in the server."""
+"""Server. How the sandbox is: its walls, processes and queue, for ``/health``, ``/ready`` and the gauges."""
 
 from __future__ import annotations
 

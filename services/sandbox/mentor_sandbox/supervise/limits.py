@@ -1,4 +1,4 @@
-"""What one child may use, and what callers may ask for: calls, programs and sessions alike. Runs in the server."""
+"""Server. What one child may use, and what callers may ask for: calls, programs and sessions alike."""
 
 from __future__ import annotations
 

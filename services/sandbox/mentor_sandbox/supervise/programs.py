@@ -1,4 +1,4 @@
-"""Whole programs: files and input in, a fork of the lane of untrusted code, exit code and files out. Runs in the server."""
+"""Server. Whole programs: files and input in, a fork of the lane of untrusted code, exit code and files out."""
 
 from __future__ import annotations
 

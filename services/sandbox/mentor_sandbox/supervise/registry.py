@@ -1,4 +1,4 @@
-"""Registered tools: compiled, with their validators, ids and what they may reach."""
+"""Server. Registered tools: compiled, with their validators, ids and what they may reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All sessions of one sandbox: how many, whose turn, when they expire, and what became of those that are gone."""
+"""Server. All sessions of one sandbox: how many, whose turn, when they expire, and what became of those that are gone."""
 
 from __future__ import annotations
 

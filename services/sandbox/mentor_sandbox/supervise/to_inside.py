@@ -1,4 +1,4 @@
-"""The server's mouth: everything that a child is told goes out through here, as frames of ``marshal``. Runs in the server.
+"""Server. The server's mouth: everything that a child is told goes out through here, as frames of ``marshal``.
 
 What is told may hold the caller's code and arguments. It holds nothing of the server's, and no other caller's.
 """

@@ -1,4 +1,4 @@
-"""What the end of a child amounts to, for its caller: calls, programs, cells and workers alike. Runs in the server.
+"""Server. What the end of a child amounts to, for its caller: calls, programs, cells and workers alike.
 
 The server's own findings come first (limits, signals, exit codes), and only then what the child says of itself.
 """

@@ -1,4 +1,4 @@
-"""What the sandbox offers beyond single calls: programs, sessions, an MCP endpoint. One object each, behind both transports."""
+"""Server. What the sandbox offers beyond single calls: programs, sessions, an MCP endpoint. Both transports share it."""
 
 from __future__ import annotations
 

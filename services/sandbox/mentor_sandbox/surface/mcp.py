@@ -1,4 +1,4 @@
-"""The sandbox as an MCP server: its registered tools over streamable HTTP at ``/mcp``, or over standard streams."""
+"""Server. The sandbox as an MCP server: its registered tools over streamable HTTP at ``/mcp``, or over standard streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The walls around a call, one file each. Standard library only: the zygotes import them.
+"""The walls around a call, one file each.
+
+Put up by the zygote (what all its children inherit) and by the child itself, before it reads a line of the caller's
+code. The server only asks how they stand (``standing``, ``isolation``). They believe the kernel and nobody else: what
+it refuses to put up ends the child. Standard library only, and nothing of the rest of the sandbox: every process
+imports them.
 
 Covered: what a call can read and write (Landlock: the interpreter and its packages; its own scratch directory), what it
 can change of a file besides its content (seccomp: nothing), whom it can signal or trace (seccomp, Landlock scopes, a

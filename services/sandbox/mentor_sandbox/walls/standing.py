@@ -1,4 +1,4 @@
-"""How every wall stands on this machine. Runs in the server, which asks before it takes work."""
+"""Server. How every wall stands on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server and a child say to each other: frames on the child's own socket. Both sides import it.
+"""Server and child. What the server and a child say to each other: frames on the child's own socket.
 
 The server's frames are ``marshal`` (both ends are the same interpreter); a zygote never sees one. A child's have the fixed
 binary forms below, are packed here, and read in one place, ``supervise.from_inside``. Standard library only.

@@ -1,4 +1,4 @@
-"""What the server and a zygote say to each other: fixed-size packets. Both sides import it. Standard library only.
+"""Server and zygote. What the server and a zygote say to each other: fixed-size packets. Standard library only.
 
 Server to zygote, one packet each: ``F`` fork a child (its descriptors come along, the number is its user id or -1),
 ``K`` kill a child, ``S`` send a child alone the signal in the number, ``P`` stop a child alone and say so, ``N`` lower a

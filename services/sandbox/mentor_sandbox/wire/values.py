@@ -1,4 +1,4 @@
-"""Values as JSON: equal where JSON can hold them, explicit where it cannot. Standard library only.
+"""Server and child. Values as JSON: equal where JSON can hold them, explicit where it cannot. Standard library only.
 
 JSON's own values (null, booleans, finite numbers, -0.0 among them, strings with lone surrogates, lists, objects with
 string keys) stand for themselves; integers and floats stay apart. A tuple is a list, as JSON has it, and an instance of

@@ -1,4 +1,4 @@
-"""The heap of a zygote before it forks. Standard library only; glibc alone, elsewhere nothing happens.
+"""Zygote. The heap of a zygote before it forks. Standard library only; glibc alone, elsewhere nothing happens.
 
 A child copies every page that it writes to. What it allocates should therefore lie together, at the end of the heap, and not
 in the holes that imports have left all over it.

@@ -1,4 +1,4 @@
-"""A warm process that forks one child per call, or per worker or session. It is given the number of its control socket.
+"""Zygote. A warm process that forks one child per call, or per worker or session. It is given the number of its control socket.
 
 The first packet there is its configuration; after that it reads nothing but fixed-size packets, so no call's data ever
 lies in the memory that the next one inherits. It is the reaper of everything a call leaves behind. When its server goes

@@ -1,4 +1,4 @@
-"""A zygote's first function, of which the server's command starts it: warm up, walls that calls inherit, serve."""
+"""Zygote. A zygote's first function, of which the server's command starts it: warm up, walls that calls inherit, serve."""
 
 from __future__ import annotations
 

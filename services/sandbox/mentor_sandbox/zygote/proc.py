@@ -1,4 +1,4 @@
-"""What the kernel tells a zygote about its children. Runs in the zygote, in its loop. Standard library only."""
+"""Zygote. What the kernel tells a zygote about its children. Standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The standard library in a call: where a mode or time is an afterthought, not being able to set it is no failure.
+"""Zygote, for the child. The standard library in a call: where modes and times are afterthoughts, to keep them is no failure.
 
 The walls let nobody change modes and times (``walls/seccomp``). ``os.chmod`` and ``os.utime`` say so; ``shutil.copy``,
 ``copy2``, ``copytree``, ``move`` and ``shelve`` (``dbm.dumb``) would fail after their work is done, so they go on, as on a

@@ -1,4 +1,4 @@
-"""The directory in which one server's scratch directories lie: tried, mended, and swept when its server is gone.
+"""Server. The directory in which one server's scratch directories lie: tried, mended, and swept when its server is gone.
 
 Its lock tells a running server's root from one that a killed server left behind.
 """

@@ -1,4 +1,4 @@
-"""Scratch directories: measured while a call runs, removed after it whatever it did to them. See also ``scratch_root``."""
+"""Server. Scratch directories: measured while a call runs, removed after it whatever it did to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files into and out of a scratch directory whose owner may be hostile and, in a session, alive.
+"""Server. Files into and out of a scratch directory whose owner may be hostile and, in a session, alive.
 
 No path is resolved by name twice: every directory on the way is opened in turn and links are never followed, so that
 what a call puts in the way (a link to a file of the server's, a fifo) is refused instead of read or written.

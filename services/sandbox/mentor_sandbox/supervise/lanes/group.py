@@ -1,4 +1,4 @@
-"""Warm workers that have the same tools loaded: starts them, gives them calls, replaces them. Runs in the server."""
+"""Server. Warm workers that have the same tools loaded: starts them, gives them calls, replaces them."""
 
 from __future__ import annotations
 

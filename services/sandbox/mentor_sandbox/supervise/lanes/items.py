@@ -1,4 +1,4 @@
-"""A call on its way through a lane."""
+"""Server. A call on its way through a lane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lane of tools that MCP servers offer: registered under ``SERVER__TOOL`` and called like any other."""
+"""Server. The lane of tools that MCP servers offer: registered under ``SERVER__TOOL`` and called like any other."""
 
 from __future__ import annotations
 

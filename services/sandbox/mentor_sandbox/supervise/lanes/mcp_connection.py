@@ -1,4 +1,4 @@
-"""The connection to one MCP server: made at start, looked after, made again when it breaks."""
+"""Server. The connection to one MCP server: made at start, looked after, made again when it breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lane of registered tools: warm workers, one call at a time each, several calls of a batch in one write."""
+"""Server. The lane of registered tools: warm workers, one call at a time each, several calls of a batch in one write."""
 
 from __future__ import annotations
 

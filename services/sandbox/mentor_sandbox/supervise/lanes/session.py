@@ -1,4 +1,4 @@
-"""The server's end of one session's process: cells in, results out, interrupts, limits, its end.
+"""Server. The server's end of one session's process: cells in, results out, interrupts, limits, its end.
 
 Between cells the process is stopped (SIGSTOP): threads that a cell left behind use no CPU and write nothing while
 nobody waits for the session. A cell is given to a process that is known to be stopped, which is then continued once.

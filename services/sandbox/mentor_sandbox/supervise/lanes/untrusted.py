@@ -1,4 +1,4 @@
-"""The lane of code that came with the request: a fork of a warm process for every call, never reused."""
+"""Server. The lane of code that came with the request: a fork of a warm process for every call, never reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's end of one warm worker: sends it calls, takes results, keeps their time, notices its end."""
+"""Server. The server's end of one warm worker: sends it calls, takes results, keeps their time, notices its end."""
 
 from __future__ import annotations
 

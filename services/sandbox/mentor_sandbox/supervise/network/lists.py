@@ -1,4 +1,4 @@
-"""Who may reach which hosts. Closed by default; what opens it is always a list of ``host:port``.
+"""Server. Who may reach which hosts. Closed by default; what opens it is always a list of ``host:port``.
 
 Three things can have a list: a registered tool (its ``network``), sources that hold the retriever's placeholder
 (``search_url``), and all untrusted calls (``untrusted_hosts``). Each list has a proxy of its own (``proxy``), and a

@@ -1,4 +1,4 @@
-"""A forward proxy of the sandbox: the one way out for calls that may reach named hosts.
+"""Server. A forward proxy of the sandbox: the one way out for calls that may reach named hosts.
 
 It speaks HTTP/1.1 (absolute-form requests) and CONNECT, resolves names itself, and forwards to the ``host:port`` pairs
 of its list only; to everything else it answers 403. To the retriever it passes on searches alone (``searching``).

@@ -1,4 +1,4 @@
-"""What a call may ask of the retriever, to which the proxy adds this deployment's key: to search, and nothing else.
+"""Server. What a call may ask of the retriever, to which the proxy adds this deployment's key: to search, and nothing else.
 
 A request is not passed on but written anew from the few parts of it that are known to be good: one of five paths as they are
 written here (no other spelling of them), the method POST, four header fields, and a body whose length is stated. So there is

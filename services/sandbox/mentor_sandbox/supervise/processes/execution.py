@@ -1,4 +1,4 @@
-"""One child from fork to end: descriptors, deadline, limits, and nothing left behind.
+"""Server. One child from fork to end: descriptors, deadline, limits, and nothing left behind.
 
 The server does not follow a child's every word. It hears of its end from the zygote, then reads what the child has
 said; in between a ticker (``Ticker``) looks at all running children every few milliseconds: has it begun, is it over

@@ -1,4 +1,4 @@
-"""Kinds of zygotes: what each has imported and is told at its start, and which one a source needs. Runs in the server."""
+"""Server. Kinds of zygotes: what each has imported and is told at its start, and which one a source needs."""
 
 from __future__ import annotations
 

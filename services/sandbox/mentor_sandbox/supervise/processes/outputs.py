@@ -1,4 +1,4 @@
-"""A child's standard output and error: memory files of the server's, so that a kill loses nothing. Runs in the server.
+"""Server. A child's standard output and error: memory files of the server's, so that a kill loses nothing.
 
 What lies in them a child wrote: it is cut to what is returned, and is text at most.
 """

@@ -1,4 +1,4 @@
-"""What all lanes share: zygotes by kind (started warm or on first need, replaced when they die), scratch, user ids."""
+"""Server. What all lanes share: zygotes by kind (started warm or on first need, replaced when they die), scratch, user ids."""
 
 from __future__ import annotations
 

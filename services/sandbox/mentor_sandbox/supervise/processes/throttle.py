@@ -1,4 +1,4 @@
-"""Long computations take turns, so that short calls always find a free core.
+"""Server. Long computations take turns, so that short calls always find a free core.
 
 Priorities alone do not do it: a kernel with autogroups weighs sessions, not processes, against one another, and every
 call is a session. So calls that have shown themselves to be long computations are stopped and continued in turn. While

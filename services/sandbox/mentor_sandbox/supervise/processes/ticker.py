@@ -1,4 +1,4 @@
-"""One timer for everything that runs: cheaper than a timer and a task for each call."""
+"""Server. One timer for everything that runs: cheaper than a timer and a task for each call."""
 
 from __future__ import annotations
 

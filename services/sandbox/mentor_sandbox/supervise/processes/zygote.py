@@ -1,4 +1,4 @@
-"""The server's end of a zygote: starts it, asks it for forks, notices its death."""
+"""Server. The server's end of a zygote: starts it, asks it for forks, notices its death."""
 
 from __future__ import annotations
 

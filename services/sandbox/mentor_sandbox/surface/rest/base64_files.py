@@ -1,4 +1,4 @@
-"""Contents of files as REST has them: base64 in JSON. Runs in the server, on what callers sent."""
+"""Server. Contents of files as REST has them: base64 in JSON."""
 
 from __future__ import annotations
 

@@ -1,21 +1,20 @@
-"""REST: ``/execute`` as MENTOR/ReCall clients send it, and the twins of the RPCs under ``/v1``."""
+"""Server. REST: ``/execute`` as MENTOR/ReCall clients send it, and the twins of the RPCs under ``/v1``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.routing import Route
 
 from mentor_sandbox.results import Call, CallResult
 from mentor_sandbox.supervise.engine import Sandbox
+from mentor_sandbox.surface.rest.bodies import body_schema, read_body, result_fields
 
-Body = TypeVar("Body", bound=BaseModel)
 Endpoint = Callable[[Request], Awaitable[Response]]
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
@@ -181,46 +180,6 @@ def create_router(sandbox: Sandbox) -> APIRouter:
     return router
 
 
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """What the API's description says of a body that the route reads itself."""
-    schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema)}}}}
-
-
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema whose references are resolved: there is no common place for definitions in ``openapi_extra``."""
-    definitions = schema.pop("$defs", {})
-
-    def resolve(node: Any) -> Any:
-        if isinstance(node, list):
-            return [resolve(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            return resolve(definitions[node["$ref"].rpartition("/")[2]])
-        return {key: resolve(value) for key, value in node.items()}
-
-    resolved: dict[str, Any] = resolve(schema)
-    return resolved
-
-
-async def read_body(request: Request, model: type[Body]) -> Body:
-    """The request's body as a model. Python's own parser: it keeps huge integers, NaN and lone surrogates.
-
-    Raises:
-        RequestValidationError: it is not JSON, or not the model's.
-    """
-    try:
-        content = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        message = f"JSON decode error: {error}"
-        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": message}]) from None
-    try:
-        return model.model_validate(content)
-    except ValidationError as failure:
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in failure.errors()]) from None
-
-
 def _json_response(text: str) -> Response:
     return Response(text.encode("ascii"), media_type="application/json")
 
@@ -239,9 +198,7 @@ def _indexed(results: list[tuple[int, CallResult]]) -> str:
 
 def _answer(result: CallResult) -> str:
     """``ResultAnswer`` as JSON."""
-    fields = {name: getattr(result, name) for name in _FIELDS}
-    fields["status"] = result.status.value
-    return _with_value(fields, "value", result.value_json)
+    return _with_value(result_fields(result, _FIELDS), "value", result.value_json)
 
 
 def _with_value(fields: dict[str, Any], name: str, value_json: str | None) -> str:

@@ -1,4 +1,4 @@
-"""``/run_code`` and ``/v1/ping`` with SandboxFusion's fields, so that its SDK and verl's reward utility work unchanged.
+"""Server. ``/run_code`` and ``/v1/ping`` with SandboxFusion's fields, so that its SDK and verl's reward utility work unchanged.
 
 Only Python runs here. Where its answers hide something, ours say it in further fields: ``truncated``, and the typed
 ``call_status``. A failure of ours is 503, which its clients retry, instead of a 200 that says ``SandboxError``.

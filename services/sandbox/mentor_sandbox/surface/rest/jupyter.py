@@ -1,4 +1,4 @@
-"""``POST /run_jupyter`` with SandboxFusion's fields: cells in a session of their own, which ends with the request."""
+"""Server. ``POST /run_jupyter`` with SandboxFusion's fields: cells in a session of their own, which ends with the request."""
 
 from __future__ import annotations
 

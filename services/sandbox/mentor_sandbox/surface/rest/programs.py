@@ -1,4 +1,4 @@
-"""REST twin of ``ProgramService``."""
+"""Server. REST twin of ``ProgramService``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mentor.serving.responses import AsciiJSONResponse
 from mentor_sandbox.supervise.programs import Program, ProgramResult, Programs
 from mentor_sandbox.surface.rest.base64_files import from_base64, to_base64
+from mentor_sandbox.surface.rest.bodies import result_fields
 
 
 class RunBody(BaseModel):
@@ -66,5 +67,4 @@ def create_router(programs: Programs) -> APIRouter:
 
 def answer(result: ProgramResult) -> dict[str, Any]:
     """The fields of ``RunAnswer``."""
-    plain = {name: getattr(result, name) for name in RunAnswer.model_fields}
-    return plain | {"status": result.status.value, "files": to_base64(result.files)}
+    return result_fields(result, RunAnswer.model_fields, files=to_base64(result.files))

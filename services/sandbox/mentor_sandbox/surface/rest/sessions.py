@@ -1,4 +1,4 @@
-"""REST twins of ``SessionService``; contents of files are base64."""
+"""Server. REST twins of ``SessionService``; contents of files are base64."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mentor.serving.responses import AsciiJSONResponse
 from mentor_sandbox.supervise.lanes.session import CellResult
 from mentor_sandbox.supervise.sessions import Session, Sessions
 from mentor_sandbox.surface.rest.base64_files import from_base64, to_base64
+from mentor_sandbox.surface.rest.bodies import result_fields
 
 
 class Body(BaseModel):
@@ -143,5 +144,4 @@ def shown(session: Session) -> dict[str, Any]:
 def cell(result: CellResult) -> dict[str, Any]:
     """The fields of ``CellAnswer``."""
     value = None if result.value_json is None else json.loads(result.value_json)
-    plain = {name: getattr(result, name, None) for name in CellAnswer.model_fields}
-    return plain | {"status": result.status.value, "value": value}
+    return result_fields(result, CellAnswer.model_fields, value=value)

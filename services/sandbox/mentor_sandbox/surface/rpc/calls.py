@@ -1,4 +1,4 @@
-"""gRPC: the same engine behind ``mentor.rpc.v1.SandboxService``."""
+"""Server. GRPC: the same engine behind ``mentor.rpc.v1.SandboxService``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from grpc.aio import ServicerContext
-
 from mentor.errors import UserError
 from mentor.rpc.v1 import sandbox_pb2 as pb
 from mentor.rpc.v1.sandbox_pb2_grpc import SandboxServiceServicer
-from mentor_sandbox.results import Call, CallResult, Status
+from mentor_sandbox.results import Call
 from mentor_sandbox.supervise.engine import Sandbox
+from mentor_sandbox.surface.rpc.messages import Context, ResultMessage, positive
 
 FULL_NAME = pb.DESCRIPTOR.services_by_name["SandboxService"].full_name
-Context = ServicerContext[Any, Any]
 
 
 class SandboxServicer(SandboxServiceServicer):  # type: ignore[misc]
@@ -60,9 +58,7 @@ class SandboxServicer(SandboxServiceServicer):  # type: ignore[misc]
 def _call(message: pb.ToolCall) -> Call:
     target = message.WhichOneof("target")
     arguments = _arguments(message.arguments_json)
-    if message.timeout_s < 0:
-        raise UserError(f"a time limit must be positive, got {message.timeout_s:g}", field="timeout_s")
-    timeout_s = message.timeout_s or None
+    timeout_s = positive(message.timeout_s, "timeout_s", "a time limit must be positive, got {value:g}")
     if target == "tool":
         return Call(tool=message.tool, arguments=arguments, timeout_s=timeout_s)
     if target == "source":
@@ -85,20 +81,4 @@ def _arguments(text: str) -> dict[str, Any]:
     return arguments
 
 
-_STATUSES: dict[Status, Any] = {status: pb.CallStatus.Value(f"CALL_STATUS_{status.name}") for status in Status}
-
-
-def _message(result: CallResult) -> pb.CallResult:
-    return pb.CallResult(
-        status=_STATUSES[result.status],
-        value_json=result.value_json,
-        stdout=result.stdout,
-        stderr=result.stderr,
-        error_type=result.error_type,
-        error_message=result.error_message,
-        duration_ms=result.duration_ms,
-        truncated=result.truncated,
-        stdout_truncated=result.stdout_truncated,
-        stderr_truncated=result.stderr_truncated,
-        peak_memory_bytes=result.peak_memory_bytes,
-    )
+_message = ResultMessage(pb.CallResult)

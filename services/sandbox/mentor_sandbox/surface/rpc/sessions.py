@@ -1,25 +1,15 @@
-"""gRPC: sessions behind ``mentor.rpc.v1.SessionService``."""
+"""Server. GRPC: sessions behind ``mentor.rpc.v1.SessionService``."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-from grpc.aio import ServicerContext
-
-from mentor.errors import UserError
 from mentor.rpc.v1 import sessions_pb2 as pb
 from mentor.rpc.v1.sessions_pb2_grpc import SessionServiceServicer
-from mentor_sandbox.supervise.lanes.session import CellResult
 from mentor_sandbox.supervise.sessions import Sessions
 from mentor_sandbox.surface.rest.sessions import shown
+from mentor_sandbox.surface.rpc.messages import Context, ResultMessage, positive
 
 FULL_NAME = pb.DESCRIPTOR.services_by_name["SessionService"].full_name
-N = TypeVar("N", int, float)
-Context = ServicerContext[Any, Any]
-_SAME = (
-    *("value_json", "text", "stdout", "stderr", "error_type", "error_message", "traceback", "duration_ms"),
-    *("stdout_truncated", "stderr_truncated", "cell", "session_ended"),
-)
+_message = ResultMessage(pb.CellResult)
 
 
 class SessionServicer(SessionServiceServicer):  # type: ignore[misc]
@@ -31,14 +21,14 @@ class SessionServicer(SessionServiceServicer):  # type: ignore[misc]
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
         """Start a session."""
-        memory_mb = _positive(request.memory_mb, "memory_mb")
-        idle_s = _positive(request.idle_timeout_s, "idle_timeout_s")
+        memory_mb = positive(request.memory_mb, "memory_mb")
+        idle_s = positive(request.idle_timeout_s, "idle_timeout_s")
         session = await self._sessions.create(dict(request.files), memory_mb, idle_s)
         return pb.CreateSessionResponse(session=pb.Session(**shown(session)))
 
     async def ExecuteCell(self, request: pb.ExecuteCellRequest, context: Context) -> pb.ExecuteCellResponse:
         """Run a cell."""
-        timeout_s = _positive(request.timeout_s, "timeout_s")
+        timeout_s = positive(request.timeout_s, "timeout_s")
         return pb.ExecuteCellResponse(
             result=_message(await self._sessions.execute(request.session_id, request.code, timeout_s))
         )
@@ -67,13 +57,3 @@ class SessionServicer(SessionServiceServicer):  # type: ignore[misc]
     async def CloseSession(self, request: pb.CloseSessionRequest, context: Context) -> pb.CloseSessionResponse:
         """End a session."""
         return pb.CloseSessionResponse(cells=await self._sessions.close(request.session_id))
-
-
-def _positive(value: N, field: str) -> N | None:
-    if value < 0:
-        raise UserError("a limit must be positive", field=field)
-    return value or None
-
-
-def _message(result: CellResult) -> pb.CellResult:
-    return pb.CellResult(status=f"CALL_STATUS_{result.status.name}", **{name: getattr(result, name) for name in _SAME})
