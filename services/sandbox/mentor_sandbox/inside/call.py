@@ -41,7 +41,7 @@ def guarded(perform: Any) -> Result:
     except BaseException as error:
         return raised(error)
     finally:
-        _flush()
+        flush()
     return result
 
 
@@ -135,9 +135,10 @@ def message(error: BaseException) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")[:_MAX_MESSAGE]
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Let out what was printed. A stream of the caller's may raise anything: that is its own affair."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except Exception:
+        except BaseException:
             continue

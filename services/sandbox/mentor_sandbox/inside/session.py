@@ -12,11 +12,10 @@ import json
 import marshal
 import signal
 import socket
-import sys
 import traceback
 from typing import Any
 
-from mentor_sandbox.inside.call import raised
+from mentor_sandbox.inside.call import flush, raised
 from mentor_sandbox.inside.child import begun, read_frame
 from mentor_sandbox.inside.program import main_module, own, remember
 from mentor_sandbox.wire.frames import Result, frame, pack_result
@@ -49,7 +48,7 @@ def _interruptible(cell: dict[str, Any], namespace: dict[str, Any], limit: int) 
             signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
         result = _failure("tool_error", "KeyboardInterrupt", "")
-    _flush()
+    flush()
     return result
 
 
@@ -87,9 +86,3 @@ def _shown(error: BaseException) -> str:
     with contextlib.suppress(BaseException):
         return "".join(traceback.format_exception(error.with_traceback(own(error))))[:_MAX_TEXT]
     return type(error).__name__
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):
-            stream.flush()

@@ -74,6 +74,10 @@ class Registry:
         for key in (name, tool.id):
             self._by_key.pop(key, None)
 
+    def listed(self) -> list[RegisteredTool]:
+        """All tools, sorted by name."""
+        return [tool for _, tool in sorted(self.tools.items())]
+
     def get(self, name_or_id: str) -> RegisteredTool | None:
         """A tool; None if there is none of that name or id."""
         return self._by_key.get(name_or_id)

@@ -38,11 +38,10 @@ def create_server(sandbox: Sandbox) -> Server[Any]:
     """An MCP server whose calls are the sandbox's."""
 
     async def list_tools(context: Any, params: Any) -> ListToolsResult:
-        tools = sorted(sandbox.tools.tools.values(), key=lambda tool: tool.spec.name)
         return ListToolsResult(
             tools=[
                 Tool(name=tool.spec.name, description=tool.spec.description, input_schema=tool.spec.parameters)
-                for tool in tools
+                for tool in sandbox.tools.listed()
             ]
         )
 

@@ -19,7 +19,7 @@ MAX_ENTRIES = 10_000
 MAX_PATH = 3000
 _MOST_TRIES = 2
 _MOVED = "moved-"
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOCKED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -64,7 +64,7 @@ def empty(directory: Path) -> None:
     """
     try:
         _unlock(str(directory), str(directory))
-        top = os.open(directory, _DIRECTORY)
+        top = os.open(directory, DIRECTORY)
     except OSError:
         return
     try:
@@ -92,7 +92,7 @@ def _remove_entry(top: int, name: str, numbers: Iterator[int]) -> None:
         pass
     with contextlib.suppress(OSError):
         os.chmod(name, stat.S_IRWXU, dir_fd=top)
-        inner = os.open(name, _DIRECTORY, dir_fd=top)
+        inner = os.open(name, DIRECTORY, dir_fd=top)
         try:
             for child in _names(inner):
                 _remove_or_move(inner, child, top, f"{_MOVED}{next(numbers)}")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from mentor.errors import ConflictError, UserError
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.supervise.files.scratch import DIRECTORY
 
 MAX_PATH = 255
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -132,12 +132,12 @@ def _content(parent: int, name: str, limit: int) -> bytes | None:
 @contextmanager
 def _directory(root: Path, parts: list[str], uid: int, *, make: bool) -> Iterator[int]:
     """A descriptor of a directory below ``root``, reached without following links."""
-    descriptor = os.open(root, _DIRECTORY)
+    descriptor = os.open(root, DIRECTORY)
     try:
         for part in parts:
             if make:
                 _make(part, descriptor, uid)
-            inner = os.open(part, _DIRECTORY, dir_fd=descriptor)
+            inner = os.open(part, DIRECTORY, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor

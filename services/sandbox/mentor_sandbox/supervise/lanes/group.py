@@ -19,6 +19,7 @@ from mentor_sandbox.supervise.lanes.worker import WorkerProcess
 from mentor_sandbox.supervise.limits import Limits
 from mentor_sandbox.supervise.network.lists import Network
 from mentor_sandbox.supervise.processes.pool import Pool
+from mentor_sandbox.supervise.processes.restarts import wait_s
 from mentor_sandbox.supervise.processes.throttle import Throttle
 from mentor_sandbox.supervise.processes.ticker import Ticker
 from mentor_sandbox.supervise.registry import RegisteredTool
@@ -29,8 +30,7 @@ _LOW = 4
 """A worker with so few calls left gets the next ones, so that it does not wait for the server."""
 _QUICK_S = 0.001
 """Tools that take longer on average are not given to a worker that is busy, nor several at once."""
-_RESTART_WAIT_S = (0.0, 0.1, 0.5, 1.0, 5.0)
-_CHURN_S = 1.0
+_CHURN_S, _REMEMBERED_STARTS = 1.0, 5
 
 
 class Group:
@@ -61,7 +61,7 @@ class Group:
         self._filling: asyncio.Task[None] | None = None
         self._closing = False
         self._first = asyncio.Event()
-        self._started_at: deque[float] = deque(maxlen=len(_RESTART_WAIT_S))
+        self._started_at: deque[float] = deque(maxlen=_REMEMBERED_STARTS)
         self.mean_s = 0.001
 
     @property
@@ -172,7 +172,7 @@ class Group:
     def _patience(self, failures: int) -> float:
         """Seconds to wait before the next start: more after failures, some if workers come and go in no time."""
         if failures:
-            return _RESTART_WAIT_S[min(failures, len(_RESTART_WAIT_S) - 1)]
+            return wait_s(failures)
         full = len(self._started_at) == self._started_at.maxlen
         return 0.05 if full and time.monotonic() - self._started_at[0] < _CHURN_S / 10 else 0.0
 

@@ -17,6 +17,7 @@ from mcp_types import CONNECTION_CLOSED, CallToolResult, Tool
 
 from mentor.errors import InfrastructureError
 from mentor_sandbox.settings import McpServer
+from mentor_sandbox.supervise.processes.restarts import wait_s
 
 log = structlog.get_logger("mcp")
 _CONNECT_S = 30.0
@@ -95,7 +96,7 @@ class Connection:
                 self._client = None
                 self._settled.set()
             self.restarts += 1
-            await asyncio.sleep(_RETRY_WAIT_S[min(failures, len(_RETRY_WAIT_S) - 1)])
+            await asyncio.sleep(wait_s(failures, _RETRY_WAIT_S))
             failures += 1
 
     @asynccontextmanager

@@ -15,10 +15,10 @@ from mentor.errors import InfrastructureError, MentorError
 from mentor_sandbox.settings import SandboxSettings
 from mentor_sandbox.supervise.files.root import MODES, NEW_ROOT, ScratchRoot
 from mentor_sandbox.supervise.processes.kinds import KINDS
+from mentor_sandbox.supervise.processes.restarts import wait_s
 from mentor_sandbox.supervise.processes.zygote import ZygoteProcess
 
 log = structlog.get_logger("pool")
-_RESTART_WAIT_S = (0.0, 0.1, 0.5, 1.0, 5.0)
 _SCRATCH_PERIOD_S = 1.0
 
 
@@ -175,7 +175,7 @@ class Pool:
             await members[place].died.wait()
             kind = members[place].kind
             log.warning("zygote died", kind=kind, zygote_pid=members[place].pid)
-            await asyncio.sleep(_RESTART_WAIT_S[min(failures, len(_RESTART_WAIT_S) - 1)])
+            await asyncio.sleep(wait_s(failures))
             self._restarts.labels(kind).inc()
             fresh = ZygoteProcess(kind, self._settings, uids=self._has_uids)
             try:

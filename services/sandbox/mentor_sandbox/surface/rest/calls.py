@@ -174,8 +174,9 @@ def create_router(sandbox: Sandbox) -> APIRouter:
     async def tools() -> dict[str, list[ToolAnswer]]:
         """Registered tools, sorted by name."""
         fields = ToolAnswer.model_fields.keys() - {"id"}
-        found = sorted(sandbox.tools.tools.items())
-        return {"tools": [ToolAnswer(id=tool.id, **tool.spec.model_dump(include=fields)) for _, tool in found]}
+        return {
+            "tools": [ToolAnswer(id=tool.id, **tool.spec.model_dump(include=fields)) for tool in sandbox.tools.listed()]
+        }
 
     return router
 

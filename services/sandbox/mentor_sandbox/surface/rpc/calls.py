@@ -44,13 +44,13 @@ class SandboxServicer(SandboxServiceServicer):  # type: ignore[misc]
         """Registered tools, sorted by name."""
         tools = [
             pb.Tool(
-                name=name,
+                name=tool.spec.name,
                 description=tool.spec.description,
                 parameters_json=json.dumps(tool.spec.parameters),
                 timeout_s=tool.spec.timeout_s,
                 id=tool.id,
             )
-            for name, tool in sorted(self._sandbox.tools.tools.items())
+            for tool in self._sandbox.tools.listed()
         ]
         return pb.ListToolsResponse(tools=tools)
 
