@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +22,8 @@ from mentor_sandbox.supervise import to_inside
 from mentor_sandbox.supervise.files import scratch
 from mentor_sandbox.supervise.from_inside import cell_of, next_frame
 from mentor_sandbox.supervise.limits import Limits, overfull
-from mentor_sandbox.supervise.processes.outputs import Outputs, Printed
+from mentor_sandbox.supervise.processes.kept import Kept
+from mentor_sandbox.supervise.processes.outputs import Printed
 from mentor_sandbox.supervise.processes.pool import Pool
 from mentor_sandbox.supervise.processes.zygote import Exit, ZygoteProcess
 from mentor_sandbox.supervise.verdicts import ended, flooded, forged, result
@@ -51,7 +50,6 @@ class SessionProcess:
         self._settings = settings
         self._pool = pool
         self._killed = killed
-        self._stack = ExitStack()
         self.ended: str | None = None
         self.cells = 0
         self.uid = -1
@@ -64,24 +62,18 @@ class SessionProcess:
         Raises:
             InfrastructureError: it could not be started.
         """
-        self._zygote, self._limits = zygote, limits
+        self._limits = limits
         try:
-            self.uid = self._stack.enter_context(self._pool.uid())
-            self.scratch = self._pool.scratch.new("session", self.uid)
-            await self._fork()
+            self._kept = Kept(self._pool, zygote, "session")
+            self.uid, self.scratch, self._exit = self._kept.uid, self._kept.scratch, self._kept.ended
+            await self._begin()
         except BaseException:
             self.close("it did not start")
             raise
 
-    async def _fork(self) -> None:
-        limits = self._limits
-        ours, theirs = socket.socketpair()
-        self._outputs = Outputs(reused=True)
-        self._stack.callback(self._outputs.close)
-        with theirs:
-            self._call, self._exit = self._zygote.fork((theirs.fileno(), *self._outputs.descriptors), self.uid)
-        self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
-        self._writer.write(to_inside.request({"role": "session"}, self.scratch, limits))
+    async def _begin(self) -> None:
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._kept.ours)
+        self._writer.write(to_inside.request({"role": "session"}, self.scratch, self._limits))
         try:
             async with asyncio.timeout(self._settings.startup_timeout_s):
                 begun = await self._frame()
@@ -89,7 +81,7 @@ class SessionProcess:
             begun = None
         if begun is None:
             raise InfrastructureError("the session's process did not start")
-        self._paused = self._zygote.pause(self._call)
+        self._paused = self._kept.pause()
 
     @property
     def lost(self) -> str | None:
@@ -112,8 +104,8 @@ class SessionProcess:
         await self._paused
         started = time.monotonic()
         nonce = secrets.randbits(64)
-        self._outputs.empty()
-        self._zygote.signal(self._call, signal.SIGCONT)
+        self._kept.outputs.empty()
+        self._kept.signal(signal.SIGCONT)
         self._writer.write(to_inside.cell(nonce, code, self.cells))
         answer = asyncio.create_task(self._frame())
         try:
@@ -124,7 +116,7 @@ class SessionProcess:
         said = None if payload is None else cell_of(payload, nonce)
         if said is None or cause == "scratch":
             return self._cell(await self._end(cause, broken=payload is not None and cause is None), {}, started)
-        self._paused = self._zygote.pause(self._call)
+        self._paused = self._kept.pause()
         found, texts = said
         if cause == "timeout":
             message = f"the cell exceeded its time limit of {timeout_s:g} s and was interrupted"
@@ -140,7 +132,7 @@ class SessionProcess:
             now = time.monotonic()
             if cause is None and now - started > timeout_s:
                 cause = "timeout"
-                self._zygote.signal(self._call, signal.SIGINT)
+                self._kept.signal(signal.SIGINT)
             elif cause == "timeout" and now - started > timeout_s + self._settings.interrupt_grace_s:
                 return cause
             elif now - checked > _SCRATCH_PERIOD_S:
@@ -149,7 +141,7 @@ class SessionProcess:
                     return "scratch"
             elif now - lowered > _LOWER_AFTER_S:
                 lowered = now + 1.0
-                self._zygote.lower(self._call, lambda: None)
+                self._kept.lower()
         # A process that ends closes its socket first: what is not there yet is about to come.
         missing = self._exit if answer.done() and answer.result() is None else answer
         await asyncio.wait((missing,), timeout=1.0)
@@ -160,7 +152,7 @@ class SessionProcess:
         died = self._exit.done()
         if not died:
             self._killed(cause or "protocol")
-            self._zygote.kill(self._call)
+            self._kept.kill()
         found = _reason(await self._exited(), cause, broken or not died, self._settings)
         self.close(found[3])
         return found
@@ -188,7 +180,7 @@ class SessionProcess:
     @property
     def _printed(self) -> Printed:
         """What the cell has printed; once the process has ended, what it had printed by then."""
-        return self._last_printed or self._outputs.printed(self._settings.output_kb * 1024)
+        return self._last_printed or self._kept.outputs.printed(self._settings.output_kb * 1024)
 
     async def _frame(self) -> bytes | None:
         return await next_frame(self._reader, self._settings.result_mb * MIB)
@@ -198,21 +190,19 @@ class SessionProcess:
         if self.ended is not None:
             return
         self.ended = why
-        if hasattr(self, "_call"):
-            self._last_printed = self._printed
-            self._zygote.kill(self._call)
+        if not hasattr(self, "_kept"):
+            return
+        self._last_printed = self._printed
+        self._kept.kill()
         if hasattr(self, "_writer"):
             self._writer.close()
         self._pool.spawn(self._release())
 
     async def _release(self) -> None:
         """Its user id and directory are free when nothing of it lives."""
-        if hasattr(self, "_exit"):
-            with contextlib.suppress(InfrastructureError):
-                await asyncio.shield(self._exit)
-        self._stack.close()
-        if hasattr(self, "scratch"):
-            await scratch.remove(self.scratch)
+        with contextlib.suppress(InfrastructureError):
+            await asyncio.shield(self._exit)
+        self._kept.release()
 
 
 def _reason(end: Exit | None, cause: str | None, broken: bool, settings: SandboxSettings) -> Answer:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from mentor_sandbox.supervise.files import scratch
 from mentor_sandbox.supervise.from_inside import Frames, done_of, result_of
 from mentor_sandbox.supervise.lanes.items import Item, due, timed
 from mentor_sandbox.supervise.limits import Limits, late, overfull
-from mentor_sandbox.supervise.processes.outputs import Outputs
+from mentor_sandbox.supervise.processes.kept import Kept
 from mentor_sandbox.supervise.processes.pool import Pool
 from mentor_sandbox.supervise.processes.zygote import Exit, ZygoteProcess
 from mentor_sandbox.supervise.verdicts import ended, flooded, forged, result
@@ -76,15 +75,6 @@ class WorkerProcess(asyncio.Protocol):
         Raises:
             InfrastructureError: no process could be started.
         """
-        self._uids = self._pool.uid()
-        uid = self._uids.__enter__()
-        try:
-            self.scratch = self._pool.scratch.new("worker", uid)
-        except InfrastructureError:
-            self._uids.__exit__(None, None, None)
-            raise
-        ours, theirs = socket.socketpair()
-        self._outputs = Outputs(reused=True)
         self._tickets, self._tickets_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         full = {
             **request,
@@ -92,16 +82,13 @@ class WorkerProcess(asyncio.Protocol):
             "spare_kib": limits.memory_bytes // 2048,
             "max_calls": self._settings.worker_calls,
         }
-        self._zygote = zygote
         try:
-            with theirs:
-                descriptors = (theirs.fileno(), *self._outputs.descriptors, self._tickets)
-                self._call, ended = zygote.fork(descriptors, uid)
-        except InfrastructureError:
-            ours.close()
-            self._release()
+            self._kept = Kept(self._pool, zygote, "worker", (self._tickets,))
+        except BaseException:
+            self._close_tickets()
             raise
-        ended.add_done_callback(self._on_end)
+        self.scratch, ours = self._kept.scratch, self._kept.ours
+        self._kept.ended.add_done_callback(self._on_end)
         ours.setblocking(False)
         self._rest = ours.dup()
         transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
@@ -132,11 +119,11 @@ class WorkerProcess(asyncio.Protocol):
         if self._killed_for is None:
             self._killed_for = cause
             self.state = "retiring"
-            self._zygote.kill(self._call)
+            self._kept.kill()
 
     def signal(self, number: signal.Signals) -> None:
         """Stop or continue it."""
-        self._zygote.signal(self._call, number)
+        self._kept.signal(number)
 
     def tick(self, now: float) -> None:
         """Keep the running call's time."""
@@ -153,7 +140,7 @@ class WorkerProcess(asyncio.Protocol):
             elif scratch.exceeds(self.scratch, self._settings.scratch_mb * MIB):
                 self.kill("scratch")
             elif running > _LONG_S:
-                self._zygote.lower(self._call, lambda: self._owner.computes(self))
+                self._kept.lower(lambda: self._owner.computes(self))
 
     def data_received(self, data: bytes) -> None:
         """Results, or the first frame, which says that the tools are loaded."""
@@ -188,14 +175,14 @@ class WorkerProcess(asyncio.Protocol):
 
     def _settled(self, answer: Answer, end: tuple[int, int]) -> CallResult:
         """A result, with what was printed since the last one."""
-        printed = self._outputs.printed(self._settings.output_kb * 1024, self._seen, end)
+        printed = self._kept.outputs.printed(self._settings.output_kb * 1024, self._seen, end)
         self._seen = end
         answer = flooded(answer, printed, self._settings, "the call")
         return result(CallResult, answer, printed, peak_memory_bytes=self._peak_kib * 1024)
 
     def _forget_output(self) -> None:
         """Nothing runs: what was printed has been read. The files are opened for appending, so writing starts anew."""
-        self._outputs.empty()
+        self._kept.outputs.empty()
         self._seen = (0, 0)
 
     def _take_back(self) -> None:
@@ -238,7 +225,7 @@ class WorkerProcess(asyncio.Protocol):
         """The result of the call in whose course the worker ended."""
         assert self._exit is not None
         self._peak_kib = self._exit.peak_kib
-        return self._settled(self._why(timeout_s, self._exit), self._outputs.sizes)
+        return self._settled(self._why(timeout_s, self._exit), self._kept.outputs.sizes)
 
     def _why(self, timeout_s: float, end: Exit) -> Answer:
         if self._limit_hit:
@@ -248,8 +235,9 @@ class WorkerProcess(asyncio.Protocol):
         return ended(end, "the process", " before the call returned")
 
     def _release(self) -> None:
-        self._outputs.close()
+        self._close_tickets()
+        self._kept.release()
+
+    def _close_tickets(self) -> None:
         for descriptor in (self._tickets, self._tickets_in):
             os.close(descriptor)
-        self._uids.__exit__(None, None, None)
-        self._pool.spawn(scratch.remove(self.scratch))
