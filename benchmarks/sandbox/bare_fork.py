@@ -12,13 +12,13 @@ import os
 import resource
 import sys
 
-from mentor_sandbox.processes import KINDS
+from mentor_sandbox.supervise.processes.kinds import KINDS
 
 
 def main() -> None:
     """Warm up as the zygote does, fork, print."""
     kind, forks = sys.argv[1], int(sys.argv[2])
-    for module in (*KINDS[kind], "mentor_sandbox.zygote"):
+    for module in (*KINDS[kind], "mentor_sandbox.zygote.main"):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     gc.collect()

@@ -12,7 +12,7 @@ from benchmarks.client import Client
 from benchmarks.results import Row
 from benchmarks.sandbox.load import cpu_s, load
 from benchmarks.sandbox.rates import LOGGED, is_five
-from mentor_sandbox.processes import ENVIRONMENT
+from mentor_sandbox.supervise.processes.kinds import ENVIRONMENT
 from tests.support.service_process import environment, running_process
 
 FORKS = 500

@@ -23,13 +23,14 @@ from mentor.tools import MATH_TOOLS, ToolSpec
 from mentor.tools.executor import Toolset
 from mentor.tools.executor_sandbox import SandboxExecutor
 from mentor.trajectory import ToolCall
-from mentor_sandbox import processes
 from mentor_sandbox.app import build
-from mentor_sandbox.execution import Execution, Limits
-from mentor_sandbox.lanes.untrusted import verdict
-from mentor_sandbox.scratch_root import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
-from mentor_sandbox.ticker import Ticker
+from mentor_sandbox.supervise.files.root import ScratchRoot
+from mentor_sandbox.supervise.limits import Limits
+from mentor_sandbox.supervise.processes import zygote as processes
+from mentor_sandbox.supervise.processes.execution import Execution
+from mentor_sandbox.supervise.processes.ticker import Ticker
+from mentor_sandbox.supervise.verdicts import verdict
 from tests.support.service_process import ServiceProcess, run_to_exit, running_process
 from tests.support.waiting import eventually
 

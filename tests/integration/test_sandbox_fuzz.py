@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mentor_sandbox.lanes.untrusted import answer_of
-from mentor_sandbox.sessions.process import _texts
-from mentor_sandbox.wire import FRAME, STATUSES, frame, pack_result, unpack_result
+from mentor_sandbox.supervise.from_inside import answer_of, unpack_result
+from mentor_sandbox.supervise.from_inside import texts as _texts
+from mentor_sandbox.wire.frames import FRAME, STATUSES, frame, pack_result
 from tests.fuzz.requests import ROUTES, RPCS, bodies, messages
 from tests.support.service_process import ServiceProcess, running_process
 

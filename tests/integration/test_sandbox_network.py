@@ -14,8 +14,8 @@ import pytest
 
 from mentor.errors import UserError
 from mentor_sandbox.app import build
-from mentor_sandbox.proxy import Proxy
 from mentor_sandbox.settings import SandboxSettings
+from mentor_sandbox.supervise.network.proxy import Proxy
 from tests.support.service_process import ServiceProcess, running_process
 
 PUBLISHED = (

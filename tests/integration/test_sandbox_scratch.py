@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mentor_sandbox import scratch
-from mentor_sandbox.scratch_root import MODES, NEW_ROOT, ScratchRoot
+from mentor_sandbox.supervise.files import scratch
+from mentor_sandbox.supervise.files.root import MODES, NEW_ROOT, ScratchRoot
 from tests.support.service_process import ServiceProcess
 from tests.support.users import User, open_folder, users
 from tests.support.waiting import eventually

@@ -13,14 +13,15 @@ import pytest
 from mentor.errors import ConflictError
 from mentor.serving.metrics import new_registry
 from mentor.tools import MATH_TOOLS
-from mentor_sandbox.engine import Sandbox
 from mentor_sandbox.results import Call
-from mentor_sandbox.scratch import exceeds, make, remove
-from mentor_sandbox.scratch_root import ScratchRoot
 from mentor_sandbox.settings import SandboxSettings
-from mentor_sandbox.throttle import Throttle
-from mentor_sandbox.ticker import Ticker
-from mentor_sandbox.walls import outer, standing, uids
+from mentor_sandbox.supervise.engine import Sandbox
+from mentor_sandbox.supervise.files.root import ScratchRoot
+from mentor_sandbox.supervise.files.scratch import exceeds, make, remove
+from mentor_sandbox.supervise.processes.throttle import Throttle
+from mentor_sandbox.supervise.processes.ticker import Ticker
+from mentor_sandbox.walls import outer, uids
+from mentor_sandbox.walls.standing import standing
 from tests.support.service_process import environment
 
 OFF = {"landlock": "unavailable", "uid": "off: none to give", "gvisor": "off"}

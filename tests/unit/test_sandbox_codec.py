@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from mentor.tools.values import decode_value
-from mentor_sandbox.codec import MAX_DEPTH, MAX_PLAIN_DEPTH, encode
+from mentor_sandbox.wire.values import MAX_DEPTH, MAX_PLAIN_DEPTH, encode
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 KEYS = st.text() | st.sampled_from(["__float__", "__dict__", "__set__"])

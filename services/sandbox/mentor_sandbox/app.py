@@ -1,4 +1,4 @@
-"""Puts the sandbox together."""
+"""Server. Puts the sandbox together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mentor.serving import RestBinding, RpcBinding, Service
 from mentor.serving.metrics import new_registry
 from mentor.tools import MATH_TOOLS
 from mentor.tools.source import load_tools
-from mentor_sandbox.engine import Sandbox
-from mentor_sandbox.rest import create_router
-from mentor_sandbox.rpc import FULL_NAME, SandboxServicer
 from mentor_sandbox.settings import SandboxSettings
-from mentor_sandbox.surface import Surface
+from mentor_sandbox.supervise.engine import Sandbox
+from mentor_sandbox.surface.assembly import Surface
+from mentor_sandbox.surface.rest.calls import create_router
+from mentor_sandbox.surface.rpc.calls import FULL_NAME, SandboxServicer
 
 
 def build(settings: SandboxSettings) -> Service:

@@ -1,4 +1,4 @@
-"""What the sandbox counts. Labels come from closed sets and the registry only: clients cannot make new series."""
+"""Server. What the sandbox counts. Labels come from closed sets and the registry only: clients cannot make new series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call before it runs and a result after: plain data between the transports and the engine."""
+"""Server. A call before it runs and a result after: plain data between the transports and the engine."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class Status(StrEnum):
     OUTPUT_LIMIT = "output_limit"
     KILLED = "killed"
     INFRASTRUCTURE = "infrastructure"
+
+
+Answer = tuple[Status, "str | None", str, str]
+"""What a child's end amounts to: status, value as JSON, class of the error, its message."""
 
 
 def signal_name(number: int) -> str:

@@ -103,7 +103,7 @@ _FRAMES = {
     "gc-to-settings": "import gc\nfor o in gc.get_objects():\n  n = type(o).__name__\n  if 'Settings' in n or n in ('Sandbox', 'Service', 'Registry'): print('BREACHED', n)",
     "traceback-walk": "try: 1/0\nexcept Exception as e:\n  f = e.__traceback__.tb_frame\n  while f:\n    print(sorted(f.f_locals)[:50])\n"
     "    r = f.f_locals.get('request')\n    if r and 'canary' in repr(r): print(repr(r)[:3000])\n    f = f.f_back",
-    "modules-of-the-service": "import sys\nbad = [m for m in sys.modules if m in ('mentor_sandbox.engine', 'mentor_sandbox.settings', 'fastapi', 'grpc')]\n"
+    "modules-of-the-service": "import sys\nbad = [m for m in sys.modules if m in ('mentor_sandbox.supervise.engine', 'mentor_sandbox.settings', 'fastapi', 'grpc')]\n"
     "print('BREACHED' if bad else 'none')",
     "import-the-service": "try:\n  from mentor_sandbox.settings import SandboxSettings\n  print('BREACHED')\nexcept ImportError: print('refused')",
     "subclasses": "for c in ().__class__.__base__.__subclasses__():\n  if c.__module__.startswith(('fastapi', 'grpc', 'starlette')): print('BREACHED', c)",

@@ -1,4 +1,9 @@
-"""The walls around a call, one file each. Standard library only: the zygotes import them.
+"""The walls around a call, one file each.
+
+Put up by the zygote (what all its children inherit) and by the child itself, before it reads a line of the caller's
+code. The server only asks how they stand (``standing``, ``isolation``). They believe the kernel and nobody else: what
+it refuses to put up ends the child. Standard library only, and nothing of the rest of the sandbox: every process
+imports them.
 
 Covered: what a call can read and write (Landlock: the interpreter and its packages; its own scratch directory), what it
 can change of a file besides its content (seccomp: nothing), whom it can signal or trace (seccomp, Landlock scopes, a
@@ -15,21 +20,3 @@ into a locked-down container without routes, or under another kernel (gVisor). R
 operator's code is trusted not to attack the next call; a tool that runs what the model wrote must be registered with
 ``isolation: call``.
 """
-
-from __future__ import annotations
-
-from collections.abc import Iterable
-
-from mentor_sandbox.walls import landlock, outer, rlimits, seccomp, uids
-
-ALWAYS = ("process", "session", "environment", "descriptors", "no_new_privs", "capabilities", "scratch")
-
-
-def standing(wanted_uids: tuple[int, int] | None = None, readable: Iterable[str] = ()) -> dict[str, str]:
-    """Every wall and how it stands on this machine: ``on``, or why it does not."""
-    found = dict.fromkeys(ALWAYS, "on")
-    found["rlimits"] = rlimits.state()
-    found["landlock"] = landlock.state()
-    found["seccomp"] = seccomp.state()
-    found["uid"] = uids.state(wanted_uids, readable)
-    return found | outer.found()

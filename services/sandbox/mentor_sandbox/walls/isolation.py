@@ -1,4 +1,4 @@
-"""What keeps calls apart from one another, and whether that is enough to take work."""
+"""Server. What keeps calls apart from one another, and whether that is enough to take work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landlock: a call reads the interpreter and its packages, writes its scratch directory, and sees no other file.
+"""Zygote and child. Landlock: a call reads the interpreter and its packages, writes its scratch directory, and no other file.
 
 It also confines signals and abstract sockets to the call itself (ABI 6) and TCP to named ports (ABI 4).
 """

@@ -1,4 +1,4 @@
-"""The few libc entry points that the walls need, with errors raised as OSError.
+"""Server, zygote and child. The few libc entry points that the walls need, with errors raised as OSError.
 
 Arguments are plain integers (addresses included): a converted ctypes object costs a call more than the system call.
 """

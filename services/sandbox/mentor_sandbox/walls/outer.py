@@ -1,4 +1,4 @@
-"""Walls around the whole service, which the sandbox finds but does not build: namespaces, cgroup limits, gVisor."""
+"""Server. Walls around the whole service, which the sandbox finds but does not build: namespaces, cgroup limits, gVisor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing to gain and nothing kept: no_new_privs, and every capability dropped (a root in a container has some)."""
+"""Zygote and child. Nothing to gain and nothing kept: no_new_privs, and every capability dropped."""
 
 from __future__ import annotations
 

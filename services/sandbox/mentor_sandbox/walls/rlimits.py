@@ -1,4 +1,4 @@
-"""Resource limits of one call."""
+"""Zygote and child. Resource limits of one call."""
 
 from __future__ import annotations
 

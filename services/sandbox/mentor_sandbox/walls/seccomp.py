@@ -1,4 +1,4 @@
-"""seccomp: system calls that no tool needs are refused.
+"""Zygote and child. Seccomp: system calls that no tool needs are refused.
 
 Two filters. The zygote installs ``common`` once and every call inherits it, which costs the call nothing; each call
 adds the short ``for_call``, which names its own process id and takes away what the zygote itself needs (new processes,

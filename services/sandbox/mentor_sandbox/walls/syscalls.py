@@ -1,4 +1,4 @@
-"""System call numbers of the two architectures that the sandbox runs on (x86-64, AArch64).
+"""Zygote and child. System call numbers of the two architectures that the sandbox runs on (x86-64, AArch64).
 
 ``DENIED`` is refused to the zygote and everything below it; the others are named by the filters that need them.
 """

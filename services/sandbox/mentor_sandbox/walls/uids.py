@@ -1,4 +1,4 @@
-"""A user id for every call, where this process may give ids away: as root with a container's default capabilities."""
+"""Server. A user id for every call, where this process may give ids away: as root with a container's default capabilities."""
 
 from __future__ import annotations
 

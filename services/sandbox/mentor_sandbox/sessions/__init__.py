@@ -1,1 +1,0 @@
-"""Stateful sessions: one walled process each, cells one after the other, expiry, snapshots of files."""

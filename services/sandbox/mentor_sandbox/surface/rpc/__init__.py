@@ -1,0 +1,1 @@
+"""Server. gRPC: messages into calls, results into messages."""
