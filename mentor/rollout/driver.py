@@ -26,6 +26,21 @@ class ToolsetFactory(Protocol):
     def __call__(self, question: Question) -> ToolRunner: ...
 
 
+class Sampler(Protocol):
+    """Draws one trajectory. ``mentor.rollout.loop.rollout``, the agent loop, is the usual one."""
+
+    async def __call__(
+        self,
+        question: Question,
+        policy: Policy,
+        toolset: ToolRunner,
+        limits: RolloutLimits,
+        sampling: SamplingParams,
+        *,
+        sample: int = 0,
+    ) -> Trajectory: ...
+
+
 Finish = Callable[[Task, Trajectory], Awaitable[Trajectory]]
 
 
@@ -46,6 +61,7 @@ async def run_many(
     schedule: Schedule | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     finish: Finish | None = None,
+    sampler: Sampler = rollout,
 ) -> AsyncIterator[tuple[Task, Trajectory]]:
     """Yield each task with its trajectory, in order of completion; no sample waits for another.
 
@@ -63,7 +79,7 @@ async def run_many(
     async def attempt(task: Task) -> Trajectory:
         for number in range(schedule.attempts):
             toolset = toolset_for(task.question)
-            trajectory = await rollout(task.question, policy, toolset, limits, sampling, sample=task.sample)
+            trajectory = await sampler(task.question, policy, toolset, limits, sampling, sample=task.sample)
             if not trajectory.failed or number + 1 == schedule.attempts:
                 break
             await sleep(schedule.backoff_s * 2**number)

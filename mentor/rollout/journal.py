@@ -9,8 +9,9 @@ from pathlib import Path
 from mentor.data import iter_trajectories
 from mentor.errors import InfrastructureError
 from mentor.inference import SamplingParams
-from mentor.rollout.driver import Finish, Schedule, Task, ToolsetFactory, run_many
+from mentor.rollout.driver import Finish, Sampler, Schedule, Task, ToolsetFactory, run_many
 from mentor.rollout.limits import RolloutLimits
+from mentor.rollout.loop import rollout
 from mentor.rollout.policy import Policy
 from mentor.trajectory import Question, Trajectory
 
@@ -79,6 +80,7 @@ async def draw(
     finish: Finish,
     on_done: Callable[[int, int], None],
     should_stop: Callable[[], bool],
+    sampler: Sampler = rollout,
 ) -> bool:
     """Draw what the journal does not hold yet.
 
@@ -96,7 +98,7 @@ async def draw(
     done = len(tasks) - len(missing)
     budget = OutageBudget(len(tasks), max_infrastructure_share)
     on_done(done, len(tasks))
-    stream = run_many(missing, policy, toolset_for, limits, sampling, schedule, finish=finish)
+    stream = run_many(missing, policy, toolset_for, limits, sampling, schedule, finish=finish, sampler=sampler)
     try:
         async for _, trajectory in stream:
             journal.add(trajectory)

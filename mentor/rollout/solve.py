@@ -20,9 +20,10 @@ from mentor.inference import SamplingParams
 from mentor.reach import Reach
 from mentor.rollout.connect import ModelSource, ToolBackends, open_policy, open_toolsets, registry_for
 from mentor.rollout.descriptors import make_room
-from mentor.rollout.driver import Schedule, Task, ToolsetFactory
+from mentor.rollout.driver import Sampler, Schedule, Task, ToolsetFactory
 from mentor.rollout.journal import Journal, draw, tasks_for
 from mentor.rollout.limits import RolloutLimits
+from mentor.rollout.loop import rollout
 from mentor.rollout.policy import Policy
 from mentor.rollout.probe import probe
 from mentor.tools.registry import ToolRegistry
@@ -160,6 +161,7 @@ async def draw_scored(
     progress: Callable[[float, str], None],
     count: Counting,
     should_stop: Callable[[], bool],
+    sampler: Sampler = rollout,
 ) -> bool:
     """Draw what the journal lacks and score it; False if told to stop before all were drawn.
 
@@ -188,7 +190,7 @@ async def draw_scored(
         tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
         schedule=Schedule(concurrency=spec.concurrency, attempts=2),
         max_infrastructure_share=spec.max_infrastructure_share,
-        finish=finish, on_done=on_done, should_stop=should_stop,
+        finish=finish, on_done=on_done, should_stop=should_stop, sampler=sampler,
     )  # fmt: skip
 
 
