@@ -8,7 +8,6 @@ from typing import Any
 
 from mentor_evaluator.bfcl.categories import (
     AGENTIC,
-    FORMAT_SENSITIVITY,
     IRRELEVANCE,
     MULTI_TURN,
     RELEVANCE,
@@ -21,6 +20,21 @@ from tests.support.bfcl_written import written
 Calls = list[tuple[str, dict[str, Any]]]
 NO_CALL = "None of these functions helps here."
 _UNSEEN = "something that nobody asked for"
+_INDIFFERENT = frozenset({"ls", "estimate_drive_feasibility_by_mileage", "authenticate_travel"})
+"""Simulator functions whose first argument may be (nearly) anything: it is not checked, so no value of it is wrong."""
+UNATTAINABLE = {
+    "simple_java_36": "numbers and truth values in a list of `any`, whose elements the checker reads as text",
+    "simple_java_65": "the same",
+    "live_simple_106-63-0": "a required list for which no value at all is possible",
+    "live_simple_112-68-0": "the same",
+    "live_multiple_862-181-3": "an argument that its function does not have",
+    "live_multiple_964-207-0": "a required argument that the possible answer does not have",
+    **{
+        f"format_sensitivity_{number}": "the JSON decoder ends at the first list of objects inside the arguments"
+        for number in range(110, 116)
+    },
+}
+"""Entries that no output can pass: the package's checker contradicts its own possible answer."""
 
 
 def gold(category: str, mode: Mode = "fc") -> list[tuple[str, Any]]:
@@ -79,7 +93,7 @@ def _given(name: str, allowed: list[Any], function: Entry) -> bool:
 
 
 def _pick(allowed: list[Any], schema: dict[str, Any]) -> Any:
-    value = next((v for v in allowed if v != ""), "")
+    value = next((v for v in allowed if v != ""), [] if schema["type"] == "array" else "")
     if schema["type"] in ("dict", "HashMap") and isinstance(value, dict):
         return _pick_dict(value)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
@@ -151,15 +165,25 @@ def parameter_names(function: str) -> list[str]:
 
 
 def _spoiled_turns(turns: list[list[str]]) -> list[list[str]]:
-    """One argument of one call changed: the last of those that change something on their way."""
-    places = [(t, c) for t, turn in enumerate(turns) for c, call in enumerate(turn) if _arguments(call)]
-    turn, number = places[0]
+    """The first argument of the first call that needs one becomes another value."""
+    turn, number = next(
+        (t, c) for t, calls in enumerate(turns) for c, call in enumerate(calls) if _needs_arguments(call)
+    )
     call = turns[turn][number]
     arguments = _arguments(call)
     first = next(iter(arguments))
-    arguments[first] = _other(arguments[first])
+    arguments[first] = _other(arguments[first]) if _name(call) != "add_to_watchlist" else _other_stock(arguments[first])
     changed = f"{_name(call)}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
-    return [[changed if (t, c) == (turn, number) else call for c, call in enumerate(calls)] for t, calls in enumerate(turns)]
+    return [
+        [changed if (t, c) == (turn, number) else call for c, call in enumerate(calls)] for t, calls in enumerate(turns)
+    ]
 
 
-FORMATS = FORMAT_SENSITIVITY
+def _needs_arguments(call: str) -> bool:
+    """Whether its first argument makes a difference, to what comes back or to the simulators."""
+    return bool(_arguments(call)) and _name(call) not in _INDIFFERENT
+
+
+def _other_stock(stock: str) -> str:
+    """Only stocks that exist are added to a watch list; others change nothing."""
+    return "MSFT" if stock == "AAPL" else "AAPL"

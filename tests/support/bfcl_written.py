@@ -34,7 +34,9 @@ def _python(calls: Calls) -> str:
 
 
 def _json(calls: Calls) -> str:
-    return "```json\n" + json.dumps([{"function": name, "parameters": arguments} for name, arguments in calls]) + "\n```"
+    return (
+        "```json\n" + json.dumps([{"function": name, "parameters": arguments} for name, arguments in calls]) + "\n```"
+    )
 
 
 def _verbose_xml(calls: Calls) -> str:
@@ -69,7 +71,15 @@ def _literal(value: Any) -> str:
 
 
 def _type(value: Any) -> str:
-    kinds = {bool: "boolean", str: "string", int: "integer", float: "float", list: "array", dict: "dict", type(None): "null"}
+    kinds = {
+        bool: "boolean",
+        str: "string",
+        int: "integer",
+        float: "float",
+        list: "array",
+        dict: "dict",
+        type(None): "null",
+    }
     return kinds[type(value)]
 
 
@@ -89,14 +99,17 @@ def _sources(name: str, arguments: dict[str, Any], entry: Entry, java: bool) -> 
 def _java(value: Any, schema: dict[str, Any]) -> str:
     kind, inner = schema["type"], schema.get("items", {})
     if isinstance(value, list):
-        items = ", ".join(_java_item(item, inner.get("type")) for item in value)
-        return f"new ArrayList<>(Arrays.asList({items}))" if kind == "ArrayList" else f"new {inner['type']}[]{{{items}}}"
+        if kind == "ArrayList":
+            return f"new ArrayList<>(Arrays.asList({', '.join(_java_item(item, inner.get('type')) for item in value)}))"
+        return (
+            f"new {inner['type']}[]{{{', '.join(map(str, value))}}}"  # the checker keeps quotes as part of an element
+        )
     if isinstance(value, dict):
         puts = " ".join(f"put({json.dumps(k)}, {_java_item(v, None)});" for k, v in value.items())
         return f"new HashMap<String, Object>() {{{{ {puts} }}}}"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value}{ {'long': 'L', 'float': 'f'}.get(kind, '') if not isinstance(value, str) else ''}"
+    return f"{value}{ {'long': 'L', 'float': 'f'}.get(kind, '') if not isinstance(value, str) else '' }"
 
 
 def _java_item(item: Any, kind: str | None) -> str:
@@ -114,9 +127,15 @@ def _javascript(value: Any, schema: dict[str, Any]) -> str:
 
 
 def _source_text(calls: Calls, entry: Entry, java: bool) -> str:
+    """A call in source; values between quotes, which the decoders strip, so that any text can be one."""
     ((name, arguments),) = calls
-    schema = _schema(name, entry)
-    quoted = (
-        f"{k}={json.dumps(v) if schema.get(k, {}).get('type') == 'String' else v}" for k, v in arguments.items()
-    )
-    return f"[{name}({', '.join(quoted)})]"
+    quote = _java_quoted if java else _javascript_quoted
+    return f"[{name}({', '.join(f'{k}={quote(v)}' for k, v in arguments.items())})]"
+
+
+def _java_quoted(source: str) -> str:
+    return f'"""\n{source}"""' if '"' in source and "HashMap" in source else json.dumps(source)
+
+
+def _javascript_quoted(source: str) -> str:
+    return source if source.startswith(("[", "{")) or source in ("true", "false") else json.dumps(source)

@@ -42,7 +42,8 @@ SIZES: Mapping[str, int] = {
     "simple_python": 400, "simple_java": 100, "simple_javascript": 50, "multiple": 200, "parallel": 200,
     "parallel_multiple": 200, "live_simple": 258, "live_multiple": 1053, "live_parallel": 16, "live_parallel_multiple": 24,
     "irrelevance": 240, "live_irrelevance": 884, "live_relevance": 16,
-    **dict.fromkeys(MULTI_TURN, 200), **dict.fromkeys(WEB_SEARCH, 100), **dict.fromkeys(MEMORY, 155), "format_sensitivity": 5200,
+    **dict.fromkeys(MULTI_TURN, 200), **dict.fromkeys(WEB_SEARCH, 100), **dict.fromkeys(MEMORY, 155),
+    FORMAT_SENSITIVITY: 5200,
 }  # fmt: skip
 """Entries of each category: the denominator of a whole run."""
 

@@ -30,8 +30,6 @@ def _as_string(parameter: dict[str, Any], language: str) -> None:
         note += f" The list elements are of type {inner}; they are not in string representation."
     if language == "JavaScript" and kind == "dict" and "properties" in parameter:
         schema = json.dumps(parameter.pop("properties"))
-        note += (
-            " The dictionary entries have the following schema; they are not in string representation. " + schema
-        )
+        note += " The dictionary entries have the following schema; they are not in string representation. " + schema
     parameter["description"] += note
     parameter["type"] = "string"

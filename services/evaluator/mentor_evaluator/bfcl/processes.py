@@ -1,4 +1,4 @@
-"""Disposable processes for the package's code: forked from one that is warm, talked to in lines of JSON, killed at a deadline."""
+"""Disposable processes for the package's code: forked from a warm one, talked to in lines of JSON, killed at a deadline."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
@@ -73,21 +74,21 @@ class Processes:
 
     Args:
         network: leave the network where it is, for web search; else it is taken away where the kernel allows that.
-        preload: modules to import before anything is forked (the embedding model takes seconds).
-        encoder: folder that such a module looks for, by its name, in the working directory.
+        encoder: name and folder of an embedding model, which the package looks for by its name in the working directory.
 
     Raises:
         UserError: the package is not installed.
         InfrastructureError: the process does not start.
     """
 
-    def __init__(self, *, network: bool = False, preload: tuple[str, ...] = (), encoder: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, *, network: bool = False, preload: tuple[str, ...] = (), encoder: tuple[str, str] | None = None
+    ) -> None:
         package_root()
         self._folder = tempfile.TemporaryDirectory(prefix="bfcl-zygote-", ignore_cleanup_errors=True)
         if encoder is not None:
-            os.symlink(encoder[1], os.path.join(self._folder.name, encoder[0]))
+            Path(self._folder.name, encoder[0]).symlink_to(encoder[1], target_is_directory=True)
         self._options = ["--network"] if network else []
-        self._preload = preload
         self._tokens = itertools.count()
         self._lock = Lock()
         self._loaded: list[str] = []
@@ -104,13 +105,13 @@ class Processes:
         ready = select.select([self._control], [], [], START_SECONDS)[0]
         if not ready or self._control.recv(1) != b"!":
             self.close()
-            raise InfrastructureError("the process that runs BFCL's checkers did not start: are its packages installed?")
-        for module in self._preload:
-            self._control.send(f"import {module}".encode())
+            raise InfrastructureError(
+                "the process that runs BFCL's checkers did not start: are its packages installed?"
+            )
 
-    def load(self, what: str, category: str) -> None:
-        """Have a category read before processes are forked that need it (``shown`` to models, or ``checked``)."""
-        command = f"{what} {category}"
+    def load(self, what: str, name: str) -> None:
+        """Have a category read (``shown`` to models, or ``checked``), or a module imported (``import``), before forking."""
+        command = f"{what} {name}"
         with self._lock:
             if command not in self._loaded:
                 self._loaded.append(command)
@@ -162,12 +163,20 @@ class Processes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 def _environment() -> dict[str, str]:
     """Nothing of ours but what finds the interpreter's packages; one thread per library, and no hub."""
     kept = {name: os.environ[name] for name in ("PYTHONPATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    quiet = {
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
     return kept | quiet | {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "HOME": "/nonexistent"}

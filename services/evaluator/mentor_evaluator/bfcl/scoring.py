@@ -111,9 +111,7 @@ class Scorer:
         verdicts: list[Verdict] = []
         async with self._processes.child() as child:
             try:
-                await child.send(
-                    {"do": "score", "items": items, "mode": self._mode, "underscored": self._underscored}
-                )
+                await child.send({"do": "score", "items": items, "mode": self._mode, "underscored": self._underscored})
                 for entry_id, _ in items:
                     verdicts.append(await self._receive(child, entry_id))
             except ProcessLost as lost:
@@ -129,5 +127,3 @@ def _known_category(entry_id: str) -> str:
     if category not in ALL:
         raise UserError(f"{entry_id!r} is no id of BFCL v4", field="results", allowed="ids such as simple_python_0")
     return category
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -31,15 +32,13 @@ def preload() -> None:
 
     ``_strptime`` is what ``datetime.strptime`` would import at its first use.
     """
-    import _strptime  # noqa: F401
-    from importlib import import_module
-
     from bfcl_eval.constants.executable_backend_config import CLASS_FILE_PATH_MAPPING
     from bfcl_eval.eval_checker.agentic_eval import agentic_checker  # noqa: F401
     from bfcl_eval.eval_checker.ast_eval import ast_checker  # noqa: F401
     from bfcl_eval.eval_checker.multi_turn_eval import multi_turn_checker  # noqa: F401
     from bfcl_eval.model_handler import utils  # noqa: F401
 
+    import_module("_strptime")
     for name, module in CLASS_FILE_PATH_MAPPING.items():
         if not name.startswith(("Memory", "WebSearch")):
             import_module(module)

@@ -20,9 +20,7 @@ def opening(entry: Entry, mode: Mode, memory: Any = None) -> dict[str, Any]:
     entry = copy.deepcopy(entry)
     if category_of(entry["id"]) in MEMORY:
         category = entry["id"].rsplit("_", 1)[0]
-        entry["question"] = add_memory_instruction_system_prompt(
-            entry["question"], category, entry["scenario"], memory
-        )
+        entry["question"] = add_memory_instruction_system_prompt(entry["question"], category, entry["scenario"], memory)
     return _as_tools(entry) if mode == "fc" else _as_text(entry)
 
 

@@ -125,5 +125,10 @@ def _memory_config(entry: Entry, category: str, snapshot: dict[str, Any] | None,
         kept = folder / "agentic" / "memory" / backend / "memory_snapshot" / f"{entry['scenario']}_final.json"
         kept.parent.mkdir(parents=True)
         kept.write_text(json.dumps(snapshot))
-    config = {"model_result_dir": folder, "scenario": entry["scenario"], "test_id": entry["id"], "test_category": category}
+    config = {
+        "model_result_dir": folder,
+        "scenario": entry["scenario"],
+        "test_id": entry["id"],
+        "test_category": category,
+    }
     return {entry["involved_classes"][0]: config}

@@ -1,10 +1,10 @@
 """Vet what a model wrote before the package evaluates it.
 
 The package evaluates in two places: arithmetic in arguments (``f(x=2*3)``, in its decoder), and whole calls (in the executor
-of its simulators). Allowed is what a well-meant answer needs, and whatever fails with the official error by itself (an unknown
-name): both then go the official way. What would reach an object that is no simulator's, or grow without bound, is refused, and
-its sample is wrong. Builtins that touch nothing outside stay allowed, because the official executor runs them; one that never ends
-is killed at the deadline.
+of its simulators). Allowed is what a well-meant answer needs, and whatever fails with the official error by itself (an
+unknown name): both then go the official way. What would reach an object that is no simulator's, or grow without bound, is
+refused, and its sample is wrong. Builtins that touch nothing outside stay allowed, because the official executor runs them;
+one that never ends is killed at the deadline.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ MAX_SIZE = 4000
 """Size of an arithmetic result, in digits, characters or items, above which it is refused."""
 MAX_DEPTH = 60
 PURE = frozenset(
-    """abs all any bin bool bytes chr complex dict divmod enumerate filter float format frozenset hash hex id int isinstance iter
-    len list map max min next oct ord pow print range repr reversed round set slice sorted str sum tuple zip""".split()
-)
+    {
+        "abs", "all", "any", "bin", "bool", "bytes", "chr", "complex", "dict", "divmod", "enumerate", "filter", "float",
+        "format", "frozenset", "hash", "hex", "id", "int", "isinstance", "iter", "len", "list", "map", "max", "min", "next", "oct",
+        "ord", "pow", "print", "range", "repr", "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "zip",
+    }
+)  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp, ast.BinOp, ast.Name)
 _SYNTAX = (ast.expr_context, ast.operator, ast.unaryop, ast.keyword)
@@ -130,17 +133,23 @@ def _size(node: ast.AST) -> float:
         left, right = _size(node.left), _size(node.right)
         if isinstance(node.op, ast.Pow | ast.LShift):
             return left * _times(node.right, right)
-        if isinstance(node.op, ast.Mult):  # of numbers: the digits of both; of a sequence and a number: as often as it says
-            return left + right if _numeric(node) else max(left * _times(node.right, right), right * _times(node.left, left))
+        if isinstance(
+            node.op, ast.Mult
+        ):  # of numbers: the digits of both; of a sequence and a number: as often as it says
+            return (
+                left + right
+                if _numeric(node)
+                else max(left * _times(node.right, right), right * _times(node.left, left))
+            )
         return left + right
     if isinstance(node, ast.Constant):
-        return node.value.bit_length() / 3 + 1 if isinstance(node.value, int) else float(len(str(node.value)))
+        return float(node.value.bit_length() // 3 + 1 if isinstance(node.value, int) else len(str(node.value)))
     return 1 + sum(_size(child) for child in _children(node))
 
 
 def _times(node: ast.expr, size: float) -> float:
     if isinstance(node, ast.Constant):
-        return max(1.0, abs(node.value)) if isinstance(node.value, int | float) else 1.0
+        return max(1.0, float(min(abs(node.value), MAX_SIZE + 1))) if isinstance(node.value, int | float) else 1.0
     return 10.0 ** min(size, 9)
 
 

@@ -19,7 +19,19 @@ MEMORY_BYTES = 2 << 30
 FILE_BYTES = 16 << 20
 CPU_SECONDS = 120
 _CLONE_NEWUSER, _CLONE_NEWNET, _PR_SET_NO_NEW_PRIVS = 0x10000000, 0x40000000, 38
-_REFUSED = ("os.", "shutil.", "subprocess.", "ctypes.", "pty.", "signal.", "tempfile.", "fcntl.", "mmap.", "socket.", "sys.set")
+_REFUSED = (
+    "os.",
+    "shutil.",
+    "subprocess.",
+    "ctypes.",
+    "pty.",
+    "signal.",
+    "tempfile.",
+    "fcntl.",
+    "mmap.",
+    "socket.",
+    "sys.set",
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

@@ -40,11 +40,11 @@ class Zygote:
     def run(self) -> None:
         """Obey until the other side is gone."""
         while True:
-            ready, _, _ = select.select([self._control, self._wakeup], [], [])
+            ready, _, _ = select.select([self._control.fileno(), self._wakeup], [], [])
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 self._reap()
-            if self._control in ready and not self._obey():
+            if self._control.fileno() in ready and not self._obey():
                 break
         for token in list(self._pids):
             self._kill(token)
