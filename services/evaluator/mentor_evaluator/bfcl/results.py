@@ -129,22 +129,16 @@ def mode_of(rows: Iterable[Mapping[str, Any]]) -> Mode:
     Raises:
         UserError: they were drawn in both.
     """
-    said = {mode for row in rows if (mode := row.get("mode")) is not None} or {
-        "fc" if _holds_objects(row["result"]) else "prompt" for row in rows if _calls(row["result"])
-    }
+    known = list(rows)
+    said = {row["mode"] for row in known if "mode" in row}
     if len(said) > 1:
         raise UserError("results of both modes are mixed", field="results", allowed="the files of one model and mode")
-    return "fc" if said == {"fc"} else "prompt"
+    if said:
+        return "fc" if said == {"fc"} else "prompt"
+    return "fc" if any(_holds_objects(row["result"]) for row in known) else "prompt"
 
 
 def _holds_objects(result: Any) -> bool:
     if isinstance(result, list):
         return any(isinstance(part, dict) or _holds_objects(part) for part in result)
     return False
-
-
-def _calls(result: Any) -> bool:
-    """Whether a result tells its mode: it holds objects, or text that looks like calls."""
-    if isinstance(result, list):
-        return _holds_objects(result) or any(map(_calls, result))
-    return isinstance(result, str) and result.lstrip("`\n ").startswith(("[", "<", "{"))

@@ -28,13 +28,15 @@ class Judge:
     """Checks results of entries, each on its own.
 
     Args:
-        entries: by id, without notes on language, as checkers take them.
-        answers: possible answers by id.
+        entries: by category and id, without notes on language, as checkers take them.
+        answers: possible answers likewise.
         guard: armed while a result is decoded and checked.
         underscored: whether models were shown ``a_b`` for ``a.b``.
     """
 
-    def __init__(self, entries: dict[str, Entry], answers: dict[str, Any], guard: Guard, underscored: bool) -> None:
+    def __init__(
+        self, entries: dict[str, dict[str, Entry]], answers: dict[str, dict[str, Any]], guard: Guard, underscored: bool
+    ) -> None:
         self._entries, self._answers, self._guard = entries, answers, guard
         self._model = UNDERSCORED if underscored else DOTTED
 
@@ -51,14 +53,15 @@ class Judge:
         return verdict
 
     def _check(self, entry_id: str, result: Any, mode: Mode) -> Verdict:
-        category, entry = category_of(entry_id), self._entries[entry_id]
-        if category in MULTI_TURN:
-            return _check_turns(entry, self._answers[entry_id], result, mode, self._model)
-        if category in AGENTIC:
-            return _check_answer(self._answers[entry_id], result, mode)
+        category = category_of(entry_id)
         if category in (*IRRELEVANCE, *RELEVANCE):
             return _check_relevance(category, result, mode)
-        return _check_calls(entry, self._answers[entry_id], result, mode, self._model)
+        entry, answer = self._entries[category][entry_id], self._answers[category][entry_id]
+        if category in MULTI_TURN:
+            return _check_turns(entry, answer, result, mode, self._model)
+        if category in AGENTIC:
+            return _check_answer(answer, result, mode)
+        return _check_calls(entry, answer, result, mode, self._model)
 
 
 def wrong(reason: str, detail: str = "") -> Verdict:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mentor_evaluator.bfcl.categories import MEMORY, SEARCH_KEY, WEB_SEARCH, category_of
+from mentor_evaluator.bfcl.categories import MEMORY, SEARCH_KEY, WEB_SEARCH, category_of, is_multi_step
 from mentor_evaluator.bfcl.child.judging import Judge, wrong
 from mentor_evaluator.bfcl.child.opening import opening
 from mentor_evaluator.bfcl.child.simulation import Simulation
@@ -34,9 +34,13 @@ def load_shown(category: str) -> dict[str, Entry]:
 
 
 def load_checked(category: str) -> None:
-    """Read what checking a category takes."""
+    """Read what checking a category takes: of conversations, not the functions, which would weigh on every fork."""
     if category not in CHECKED:
-        CHECKED[category] = {entry["id"]: entry for entry in load_entries(category, hints=False)}
+        entries = load_entries(category, hints=False)
+        if is_multi_step(category) or "relevance" in category:
+            for entry in entries:
+                del entry["function"]
+        CHECKED[category] = {entry["id"]: entry for entry in entries}
         ANSWERS[category] = load_answers(category)
 
 
@@ -66,9 +70,7 @@ class _Session:
         confine()
         for category in {category_of(entry_id) for entry_id, _ in request["items"]}:
             load_checked(category)
-        entries = {key: entry for group in CHECKED.values() for key, entry in group.items()}
-        answers = {key: answer for group in ANSWERS.values() for key, answer in group.items()}
-        judge = Judge(entries, answers, self._guard, request["underscored"])
+        judge = Judge(CHECKED, ANSWERS, self._guard, request["underscored"])
         for entry_id, result in request["items"]:
             yield _judged(judge, entry_id, result, request)
 
