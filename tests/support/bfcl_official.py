@@ -37,14 +37,14 @@ def _stand_in(mode: str) -> None:
 
 
 def _handler(mode: str) -> Any:
-    """The decoders of ``OpenAICompletionsHandler``, word for word."""
+    """The decoders of ``OpenAICompletionsHandler``."""
     from bfcl_eval.model_handler import utils
 
     def decode_ast(result: Any, language: Any, has_tool_call_tag: bool) -> Any:
         if mode == "fc":
             decoded_output = []
             for invoked_function in result:
-                name = list(invoked_function.keys())[0]
+                name = next(iter(invoked_function))
                 params = json.loads(invoked_function[name])
                 decoded_output.append({name: params})
             return decoded_output

@@ -134,7 +134,10 @@ def _source_text(calls: Calls, entry: Entry, java: bool) -> str:
 
 
 def _java_quoted(source: str) -> str:
-    return f'"""\n{source}"""' if '"' in source and "HashMap" in source else json.dumps(source)
+    """Expressions that hold strings stand as they are, but for maps: their bodies are lost unless they are text."""
+    if '"' not in source:
+        return json.dumps(source)
+    return f'"""\n{source}"""' if "HashMap" in source else source
 
 
 def _javascript_quoted(source: str) -> str:

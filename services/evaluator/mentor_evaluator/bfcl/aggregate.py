@@ -1,9 +1,9 @@
 """From verdicts to the leaderboard's numbers: official weights, with what is missing said instead of counted as 0.
 
-Every group is a weighted mean of categories. The official overall counts a category that was not run as 0, so that a run without
-the agentic ones is capped at 60; here it is called partial and stands between two bounds: all that is missing wrong, all right.
-Intervals are Wilson's for a category; for a group those are combined by the method of variance estimates recovery (MOVER, Zou
-and Donner 2008), which stays honest at 0 and at 100%.
+Every group is a weighted mean of categories. The official overall counts a category that was not run as 0, so that a run
+without the agentic ones is capped at 60; here it is called partial and stands between two bounds: all that is missing wrong,
+all right. Intervals are Wilson's for a category; for a group those are combined by the method of variance estimates recovery
+(MOVER, Zou and Donner 2008), which stays honest at 0 and at 100%.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _category(name: str, entries: Mapping[str, Sequence[Verdict]]) -> CategorySc
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95% interval of a proportion. Means of several samples vary less than single ones: it is then too wide, never too narrow."""
+    """95% interval of a proportion. Means of several samples vary less than single ones: it is then wider than need be."""
     centre, square = share + _Z**2 / (2 * n), _Z**2 / n
     half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return max(0.0, (centre - half) / (1 + square)), min(1.0, (centre + half) / (1 + square))
@@ -164,17 +164,17 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 def _group(weights: Weights, scores: Mapping[str, CategoryScore]) -> GroupScore:
     known = {name: scores[name] for name in weights if name in scores}
     partial = len(known) < len(weights)
-    value = sum(weights[name] * score.accuracy for name, score in known.items())
+    value = math.fsum(weights[name] * score.accuracy for name, score in known.items())
     down = math.sqrt(sum((weights[name] * (s.accuracy - s.low)) ** 2 for name, s in known.items()))
     up = math.sqrt(sum((weights[name] * (s.high - s.accuracy)) ** 2 for name, s in known.items()))
-    missing = sum(weight for name, weight in weights.items() if name not in known)
+    missing = math.fsum(weight for name, weight in weights.items() if name not in known)
     return GroupScore(
         official=value,
         accuracy=None if partial else value,
         low=None if partial else max(0.0, value - down),
         high=None if partial else min(1.0, value + up),
-        lower=sum(weights[name] * s.lower for name, s in known.items()),
-        upper=min(1.0, missing + sum(weights[name] * s.upper for name, s in known.items())),
+        lower=math.fsum(weights[name] * s.lower for name, s in known.items()),
+        upper=min(1.0, missing + math.fsum(weights[name] * s.upper for name, s in known.items())),
         partial=partial,
         not_run=tuple(name for name in weights if name not in known),
     )

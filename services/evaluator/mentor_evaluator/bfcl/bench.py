@@ -48,8 +48,13 @@ class Bench:
     """
 
     def __init__(
-        self, mode: Mode, memory_folder: Path, *, generation: GenerationLimits | None = None, scoring: ScoringLimits | None = None
-    ) -> None:  # fmt: skip
+        self,
+        mode: Mode,
+        memory_folder: Path,
+        *,
+        generation: GenerationLimits | None = None,
+        scoring: ScoringLimits | None = None,
+    ) -> None:
         self.mode = mode
         self.generation = generation or GenerationLimits()
         self._scoring = scoring or ScoringLimits()

@@ -23,8 +23,8 @@ _GONE = (Termination.REFUSED, Termination.INFRASTRUCTURE)
 
 
 class GenerationLimits(Frozen):
-    """Bounds of one sample. ``steps``: calling steps per user turn, as the benchmark has it; ``call_s``: of a call to a simulator;
-    ``turn_s``: of one request to the model; ``sample_s``: of all."""
+    """Bounds of one sample. ``steps``: calling steps per user turn, as the benchmark has it. Seconds: ``call_s`` of a call to a
+    simulator, ``turn_s`` of one request to the model, ``sample_s`` of all."""
 
     steps: int = Field(default=20, ge=1)
     call_s: float = Field(default=30.0, gt=0)

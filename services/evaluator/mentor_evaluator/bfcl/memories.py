@@ -1,4 +1,4 @@
-"""Memories are filled before they are asked about: prerequisite conversations, one after the other, each from the last's snapshot.
+"""Memories are filled before they are asked about: by prerequisite conversations, each from the snapshot of the one before.
 
 What a finished conversation left behind is kept in a file, so that a killed run goes on after it.
 """

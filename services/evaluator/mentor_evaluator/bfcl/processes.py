@@ -109,6 +109,11 @@ class Processes:
                 "the process that runs BFCL's checkers did not start: are its packages installed?"
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the warm process."""
+        return self._process.pid
+
     def load(self, what: str, name: str) -> None:
         """Have a category read (``shown`` to models, or ``checked``), or a module imported (``import``), before forking."""
         command = f"{what} {name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -45,6 +46,15 @@ def _methods(class_name: str) -> frozenset[str]:
 def methods_of(classes: list[str]) -> frozenset[str]:
     """Names of the methods that calls may use."""
     return frozenset[str]().union(*(_methods(name) for name in classes))
+
+
+def known_methods() -> None:
+    """Read all of them that imported modules tell, once, before anything is forked."""
+    from bfcl_eval.constants.executable_backend_config import CLASS_FILE_PATH_MAPPING
+
+    for name, module in CLASS_FILE_PATH_MAPPING.items():
+        if module in sys.modules:
+            _methods(name)
 
 
 class Simulation:

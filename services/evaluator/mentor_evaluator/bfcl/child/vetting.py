@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Mapping
 
 MAX_SIZE = 4000
 """Size of an arithmetic result, in digits, characters or items, above which it is refused."""
@@ -19,8 +20,9 @@ MAX_DEPTH = 60
 PURE = frozenset(
     {
         "abs", "all", "any", "bin", "bool", "bytes", "chr", "complex", "dict", "divmod", "enumerate", "filter", "float",
-        "format", "frozenset", "hash", "hex", "id", "int", "isinstance", "iter", "len", "list", "map", "max", "min", "next", "oct",
-        "ord", "pow", "print", "range", "repr", "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "zip",
+        "format", "frozenset", "hash", "hex", "id", "int", "isinstance", "iter", "len", "list", "map", "max", "min", "next",
+        "oct", "ord", "pow", "print", "range", "repr", "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple",
+        "zip",
     }
 )  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
@@ -130,27 +132,29 @@ def _vet_arithmetic(node: ast.BinOp, *, calls: bool = False) -> None:
 def _size(node: ast.AST) -> float:
     """An upper bound of a result's size: digits of numbers, characters, items."""
     if isinstance(node, ast.BinOp):
-        left, right = _size(node.left), _size(node.right)
-        if isinstance(node.op, ast.Pow | ast.LShift):
-            return left * _times(node.right, right)
-        if isinstance(
-            node.op, ast.Mult
-        ):  # of numbers: the digits of both; of a sequence and a number: as often as it says
-            return (
-                left + right
-                if _numeric(node)
-                else max(left * _times(node.right, right), right * _times(node.left, left))
-            )
-        return left + right
+        return _combined(node, _size(node.left), _size(node.right))
     if isinstance(node, ast.Constant):
-        return float(node.value.bit_length() // 3 + 1 if isinstance(node.value, int) else len(str(node.value)))
-    return 1 + sum(_size(child) for child in _children(node))
+        digits = node.value.bit_length() // 3 + 1 if isinstance(node.value, int) else len(str(node.value))
+        return float(digits)
+    return 1 + sum(_size(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))
+
+
+def _combined(node: ast.BinOp, left: float, right: float) -> float:
+    """Powers have the digits of the base as often as the exponent says; products of numbers the digits of both, and a
+    sequence times a number its items as often as that says."""
+    if isinstance(node.op, ast.Pow | ast.LShift):
+        return left * _times(node.right, right)
+    if isinstance(node.op, ast.Mult) and not _numeric(node):
+        return max(left * _times(node.right, right), right * _times(node.left, left))
+    return left + right
 
 
 def _times(node: ast.expr, size: float) -> float:
-    if isinstance(node, ast.Constant):
-        return max(1.0, float(min(abs(node.value), MAX_SIZE + 1))) if isinstance(node.value, int | float) else 1.0
-    return 10.0 ** min(size, 9)
+    """How often, at most: a number's value, or the largest of so many digits."""
+    if not isinstance(node, ast.Constant):
+        return math.pow(10, min(size, 9))
+    value: object = node.value
+    return max(1.0, float(min(abs(value), MAX_SIZE + 1))) if isinstance(value, int | float) else 1.0
 
 
 def _numeric(node: ast.BinOp) -> bool:
@@ -159,7 +163,3 @@ def _numeric(node: ast.BinOp) -> bool:
         isinstance(part, plain) and not (isinstance(part, ast.Constant) and isinstance(part.value, str | bytes))
         for part in ast.walk(node)
     )
-
-
-def _children(node: ast.AST) -> Iterator[ast.AST]:
-    return (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr))

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from mentor_evaluator.bfcl.child.official import preload, prepare
 from mentor_evaluator.bfcl.child.serving import load_checked, load_shown, serve
+from mentor_evaluator.bfcl.child.simulation import known_methods
 from mentor_evaluator.bfcl.child.walls import leave_network
 
 _PR_SET_PDEATHSIG = 1
@@ -112,6 +113,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bfcl-", ignore_cleanup_errors=True) as root:
         prepare(Path(root))
         preload()
+        known_methods()
         if "--network" not in sys.argv:
             leave_network()
         gc.freeze()
