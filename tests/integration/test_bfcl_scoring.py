@@ -44,7 +44,9 @@ def wrong(verdicts: list[Verdict]) -> set[str]:
 
 
 @pytest.mark.parametrize("mode", ["fc", "prompt"])
-def test_gold_is_right_wherever_the_checker_lets_it_and_one_changed_field_is_wrong(processes: Processes, mode: Mode) -> None:
+def test_gold_is_right_wherever_the_checker_lets_it_and_one_changed_field_is_wrong(
+    processes: Processes, mode: Mode
+) -> None:
     right = score(processes, [item for name in SINGLE for item in gold(name, mode)], mode)
     assert len(right) == 4306
     assert wrong(right) == {entry_id for entry_id in UNATTAINABLE if entry_id.split("_")[0] != "format"}
@@ -86,9 +88,17 @@ def attacks(target: Path) -> dict[str, tuple[str, Mode, Any]]:
 
     return {
         "writes, by a function's name": ("multi_turn_base_1", "fc", in_turn(call(f"{system} or ls"), "fc")),
-        "writes, by a parameter's name": ("multi_turn_base_1", "fc", in_turn(call("ls", **{f"a={system}, b": 1}), "fc")),
+        "writes, by a parameter's name": (
+            "multi_turn_base_1",
+            "fc",
+            in_turn(call("ls", **{f"a={system}, b": 1}), "fc"),
+        ),
         "writes, by keywords": ("multi_turn_base_1", "prompt", in_turn(f"[open(file='{target}', mode='w')]", "prompt")),
-        "writes, nested": ("multi_turn_base_1", "prompt", in_turn(f"[ls(a=open(file='{target}', mode='w'))]", "prompt")),
+        "writes, nested": (
+            "multi_turn_base_1",
+            "prompt",
+            in_turn(f"[ls(a=open(file='{target}', mode='w'))]", "prompt"),
+        ),
         "imports": ("multi_turn_base_1", "prompt", in_turn("[importlib.import_module(name='this')]", "prompt")),
         "exits": ("multi_turn_base_1", "prompt", in_turn("[exit()]", "prompt")),
         "hangs": ("multi_turn_base_1", "fc", in_turn(call("sum(iter(int, 1)) or ls"), "fc")),
@@ -104,7 +114,9 @@ def attacks(target: Path) -> dict[str, tuple[str, Mode, Any]]:
     }
 
 
-def test_every_attack_is_contained_scored_wrong_and_harms_nobody_beside_it(processes: Processes, tmp_path: Path) -> None:
+def test_every_attack_is_contained_scored_wrong_and_harms_nobody_beside_it(
+    processes: Processes, tmp_path: Path
+) -> None:
     target = tmp_path / "written"
     innocent = gold("simple_python")[1:40]
     for mode in ("fc", "prompt"):
@@ -179,7 +191,15 @@ def _children(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("mode", ["fc", "prompt"])
 def test_the_official_scorer_gives_the_same_numbers_on_the_same_files(tmp_path: Path, mode: Mode) -> None:
-    categories = ["simple_java", "multiple", "live_parallel", "irrelevance", "live_relevance", "memory_kv", "multi_turn_base"]
+    categories = [
+        "simple_java",
+        "multiple",
+        "live_parallel",
+        "irrelevance",
+        "live_relevance",
+        "memory_kv",
+        "multi_turn_base",
+    ]
     chance = random.Random(1)
     rows = []
     for name in categories:
@@ -203,7 +223,11 @@ def test_the_official_scorer_gives_the_same_numbers_on_the_same_files(tmp_path: 
 def test_files_of_results_that_are_none_are_refused_with_their_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no BFCL"):
         read_results(tmp_path)
-    for line, said in (("{", "is not JSON"), ('{"id": "x"}', "is no result"), ('{"id": "x_1", "result": 1}', "no id of BFCL")):
+    for line, said in (
+        ("{", "is not JSON"),
+        ('{"id": "x"}', "is no result"),
+        ('{"id": "x_1", "result": 1}', "no id of BFCL"),
+    ):
         file = tmp_path / "BFCL_v4_simple_python_result.json"
         file.write_text(f'{{"id": "simple_python_0", "result": []}}\n{line}\n')
         with pytest.raises(UserError, match=said) as raised:

@@ -19,14 +19,15 @@ class GoldModel:
     A request says by its ``x-request-id`` which entry it is about; user turns and steps are counted in its messages.
     """
 
-    def __init__(self, categories: list[str], mode: Mode) -> None:
+    def __init__(self, categories: list[str], mode: Mode, ids: list[str] | None = None) -> None:
         self.mode = mode
         self.requests: list[dict[str, Any]] = []
         self._results: dict[str, Any] = {}
         for category in categories:
             answers = load_answers(category)
             for entry in load_entries(category, hints=False):
-                self._results[entry["id"]] = gold_result(entry, answers.get(entry["id"]), mode)
+                if ids is None or entry["id"] in ids:
+                    self._results[entry["id"]] = gold_result(entry, answers.get(entry["id"]), mode)
 
     def answer(self, body: dict[str, Any], request_id: str) -> Reply:
         """The reply to one request."""

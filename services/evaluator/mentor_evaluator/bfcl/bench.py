@@ -31,6 +31,7 @@ from mentor_evaluator.bfcl.scoring import Item, Scorer, ScoringLimits, Verdict
 from mentor_evaluator.bfcl.simulators import Opening, Simulator
 
 _OPENING_SECONDS = 300.0
+_BLOCK = 64
 _SIMULATORS = "bfcl_eval.eval_checker.multi_turn_eval.func_source_code"
 
 
@@ -59,7 +60,8 @@ class Bench:
         self.generation = generation or GenerationLimits()
         self._scoring = scoring or ScoringLimits()
         self._processes: dict[str, Processes] = {"plain": Processes()}
-        self._openings: dict[str, dict[str, Opening]] = {}
+        self._ids: dict[str, list[str]] = {}
+        self._openings: dict[str, Opening] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.memories = Memories(memory_folder, mode)
 
@@ -82,22 +84,31 @@ class Bench:
 
     def entry_ids(self, category: str) -> list[str]:
         """Ids of a category's entries, in the official order; memory prerequisites run by themselves."""
-        return [entry["id"] for entry in load_entries(category)]
+        if category not in self._ids:
+            self._ids[category] = [entry["id"] for entry in load_entries(category, hints=False)]
+        return self._ids[category]
 
     async def openings(self, category: str) -> dict[str, Opening]:
         """What a model is shown of every entry of a single-turn category, by id."""
-        async with self._locks[category]:
-            if category not in self._openings:
-                self._openings[category] = await self._read_openings(category)
-        return self._openings[category]
+        return {entry_id: await self._opening(entry_id) for entry_id in self.entry_ids(category)}
 
-    async def _read_openings(self, category: str) -> dict[str, Opening]:
-        ids = self.entry_ids(category)
+    async def _opening(self, entry_id: str) -> Opening:
+        """Of one entry; its neighbours are read with it."""
+        category = category_of(entry_id)
+        async with self._locks[category]:
+            if entry_id not in self._openings:
+                ids = await asyncio.to_thread(self.entry_ids, category)
+                first = ids.index(entry_id) // _BLOCK * _BLOCK
+                await self._read_openings(category, ids[first : first + _BLOCK])
+        return self._openings[entry_id]
+
+    async def _read_openings(self, category: str, ids: list[str]) -> None:
         processes = self._processes["plain"]
         processes.load("shown", category)
         async with processes.child() as child:
             await child.send({"do": "open", "category": category, "ids": ids, "mode": self.mode})
-            return {i: Opening.model_validate(await child.receive(_OPENING_SECONDS)) for i in ids}
+            for entry_id in ids:
+                self._openings[entry_id] = Opening.model_validate(await child.receive(_OPENING_SECONDS))
 
     async def run(self, entry_id: str, policy: Policy, sampling: SamplingParams, sample: int = 0) -> Outcome:
         """Draw one sample of an entry; for a memory, first (once) the conversations that fill it.
@@ -107,7 +118,7 @@ class Bench:
         """
         category = category_of(entry_id)
         if not is_multi_step(category):
-            opening = (await self.openings(category))[entry_id]
+            opening = await self._opening(entry_id)
             return await run_single(entry_id, opening, policy, self.mode, sampling, self.generation, sample)
         if category in MEMORY:
             return await self.memories.run(
