@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from mentor_evaluator.bfcl.categories import ALL, SIZES, category_of, package_root
-from mentor_evaluator.bfcl.entries import load_answers, load_entries
 
 from mentor.errors import UserError
+from mentor_evaluator.bfcl.categories import ALL, SIZES, category_of, package_root
+from mentor_evaluator.bfcl.entries import load_answers, load_entries
 
 PROGRAM = """
 import hashlib, json, os, sys

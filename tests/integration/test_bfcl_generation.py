@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, SamplingParams
+from mentor.rollout import ChatPolicy
+from mentor.trajectory import Termination
 from mentor_evaluator.bfcl.bench import Bench
 from mentor_evaluator.bfcl.categories import SEARCH_KEY, Mode, category_of
 from mentor_evaluator.bfcl.entries import load_entries
@@ -19,10 +23,6 @@ from mentor_evaluator.bfcl.generate import GenerationLimits, Outcome
 from mentor_evaluator.bfcl.memories import chain_of
 from mentor_evaluator.bfcl.results import read_results, write_results
 from mentor_evaluator.bfcl.simulators import Simulator, SimulatorLost
-
-from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, SamplingParams
-from mentor.rollout import ChatPolicy
-from mentor.trajectory import Termination
 from tests.support.bfcl_model import GoldModel
 from tests.support.openai_server import MODEL, Reply, openai_server, refused, said
 

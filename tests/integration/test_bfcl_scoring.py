@@ -1,4 +1,4 @@
-"""BFCL's scorer, in its disposable processes: gold is right, a changed field is wrong, and no output reaches out of its walls."""
+"""BFCL's scorer, in its disposable processes: gold is right, a changed field is wrong, and no output gets out of its walls."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mentor.errors import UserError
 from mentor_evaluator.bfcl.aggregate import aggregate
 from mentor_evaluator.bfcl.bench import Bench
 from mentor_evaluator.bfcl.categories import AGENTIC, AST, MULTI_TURN, SCORED, Mode
 from mentor_evaluator.bfcl.processes import Processes
 from mentor_evaluator.bfcl.results import mode_of, read_results, write_results
 from mentor_evaluator.bfcl.scoring import Item, Scorer, ScoringLimits, Verdict
-
-from mentor.errors import UserError
 from tests.support.bfcl_gold import UNATTAINABLE, gold, spoiled
 from tests.support.bfcl_official import MODEL, overall, scores
 from tests.support.waiting import eventually

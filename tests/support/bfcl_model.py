@@ -53,9 +53,9 @@ class GoldModel:
             return NOTHING
         said = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")[:200]
         name = "memory_append" if "rec_sum" in request_id else "archival_memory_add"
-        arguments = (
-            {"text": said} if "_kv" not in request_id else {"key": f"note_{len(body['messages'])}", "value": said}
-        )
+        number, turn = request_id.split("_prereq_")[1].split("-")[0], request_id.split("-")[-2]
+        keyed = {"key": f"note_{number}_{turn}", "value": said}
+        arguments = keyed if "_kv" in request_id else {"text": said}
         if self.mode == "fc":
             return [{name: json.dumps(arguments)}]
         return f"[{name}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})]"

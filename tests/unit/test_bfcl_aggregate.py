@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from mentor.errors import UserError
 from mentor_evaluator.bfcl.aggregate import Leaderboard, aggregate, wilson
 from mentor_evaluator.bfcl.categories import AGENTIC, ALL, FORMAT_SENSITIVITY, LIVE, SCORED, SIZES, expand
 from mentor_evaluator.bfcl.scoring import Verdict
-
-from mentor.errors import UserError
 
 
 def verdicts(category: str, right: int, n: int | None = None) -> list[Verdict]:

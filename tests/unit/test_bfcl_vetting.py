@@ -6,6 +6,7 @@ import copy
 import json
 
 import pytest
+
 from mentor_evaluator.bfcl.child.vetting import Refused, vet_call, vet_decoding
 
 METHODS = {"cd", "mkdir", "post_tweet", "sort"}
