@@ -62,6 +62,7 @@ class Question(Frozen):
 
     ``tools`` names the tools offered; ``env`` (Python source) and ``func_schemas`` (OpenAI tool objects) carry a
     question's own tools, as the published parquet schema does. An empty ``tools`` with no ``env`` means: no tools.
+    ``messages``: a conversation so far (OpenAI messages), shown as it is in place of the prompt made of ``question``.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Question(Frozen):
     data_source: str = "mentor"
     ability: str = "math"
     category: str | None = None
+    messages: tuple[dict[str, Any], ...] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -9,7 +9,14 @@ compile() {
   # The CPU wheel names itself +cpu; which build is taken is decided where it is installed.
   sed -i "s/^torch==\\(.*\\)+cpu/torch==\\1/" "$output"
 }
+# Packages that are wanted without their dependencies: bfcl-eval pins numpy 1.26.4 and pulls the SDKs of 45 providers for code that
+# is never called. No resolver can say that, but every lock is installed with --no-deps, so that a line at its end is all it takes.
+alone() {
+  printf '# installed without its dependencies (requirements/alone.in)\n' >> "$1"
+  cat requirements/alone.in >> "$1"
+}
 compile requirements/local.in --output-file requirements/local.lock
+alone requirements/local.lock
 compile --constraint requirements/local.lock requirements/dev.in --output-file requirements/dev.lock
 compile requirements/build.in --output-file requirements/build.lock
 for service in sandbox retriever teacher trainer evaluator; do
@@ -23,3 +30,5 @@ for service in sandbox retriever teacher trainer evaluator; do
   UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
     --no-emit-index-url "$source" --output-file "services/$service/requirements.gpu.lock"
 done
+alone services/evaluator/requirements.lock
+alone services/evaluator/requirements.gpu.lock

@@ -13,7 +13,8 @@ from mentor.data.files import check_readable, write_text
 from mentor.errors import UserError
 from mentor.trajectory import Question
 
-_OWN_FIELDS = frozenset(Question.model_fields)
+_OWN_FIELDS = frozenset(Question.model_fields) - {"messages"}
+"""Columns named ``messages`` in users' files hold whole conversations, answers included: they are never shown to a model."""
 
 
 def read_questions(path: str | Path, field: str = "questions") -> list[Question]:

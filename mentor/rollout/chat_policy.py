@@ -14,7 +14,7 @@ from mentor.chat import parse_turn
 from mentor.chat.hermes import MALFORMED
 from mentor.errors import ContextLengthError
 from mentor.inference.base import ChatClient, ChatCompletion, SamplingParams
-from mentor.rollout.prompts import user_messages
+from mentor.rollout.prompts import opening_messages
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, Question, Turn
 
@@ -39,7 +39,7 @@ class ChatPolicy:
         self.context_limit = context_limit
 
     def start(self, question: Question, tools: Sequence[ToolSpec]) -> ChatConversation:
-        return ChatConversation(self.client, user_messages(question.question, self.system), tools, self.context_limit)
+        return ChatConversation(self.client, opening_messages(question, self.system), tools, self.context_limit)
 
 
 class ChatConversation:

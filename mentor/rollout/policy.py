@@ -11,7 +11,7 @@ from typing import Protocol
 
 from mentor.chat import ChatFormat
 from mentor.inference.base import SamplingParams, TokenClient
-from mentor.rollout.prompts import user_messages
+from mentor.rollout.prompts import opening_messages, with_parsed_arguments
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, Question, Turn
 
@@ -75,7 +75,7 @@ class TokenPolicy:
         self.context_limit = context_limit
 
     def start(self, question: Question, tools: Sequence[ToolSpec]) -> TokenConversation:
-        messages = user_messages(question.question, self.system)
+        messages = with_parsed_arguments(opening_messages(question, self.system))
         prompt = self.chat_format.render_prompt(messages, [tool.openai() for tool in tools])
         return TokenConversation(self.client, self.chat_format, prompt, self.context_limit)
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 Reply = tuple[int, dict[str, Any]]
 Answer = Callable[[dict[str, Any]], Reply]
+Identified = Callable[[dict[str, Any], str], Reply]
 MODEL = "scripted"
 
 
@@ -30,11 +31,17 @@ def refused(status: int, message: str, **fields: Any) -> Reply:
 
 
 @asynccontextmanager
-async def openai_server(answer: Answer, **model: Any) -> AsyncIterator[str]:
-    """Its URL; ``answer`` gets each request's body, ``model`` adds fields to the entry in /v1/models."""
+async def openai_server(
+    answer: Answer | None = None, *, identified: Identified | None = None, **model: Any
+) -> AsyncIterator[str]:
+    """Its URL; ``answer`` gets each request's body, ``identified`` its id as well, ``model`` adds fields in /v1/models."""
 
     async def complete(request: Request) -> JSONResponse:
-        status, body = answer(await request.json())
+        if identified is not None:
+            status, body = identified(await request.json(), request.headers["x-request-id"])
+        else:
+            assert answer is not None
+            status, body = answer(await request.json())
         return JSONResponse(body, status_code=status)
 
     async def models(request: Request) -> JSONResponse:
