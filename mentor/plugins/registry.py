@@ -44,15 +44,16 @@ class Registry(Generic[P]):
         seam: what one of them is called, such as ``judge``; users' own come from the entry points of ``mentor.judges``.
         folder: the package in which every module whose name has no underscore in front is one plug-in, called ``PLUGIN``
             (or several, in a tuple called ``PLUGINS``).
+        group: of entry points, where it is not the plural of the seam.
         interface: a protocol; a user's object that lacks one of its members is refused with the member's name.
 
     A user's plug-in that cannot be imported, is no plug-in, or takes a name that is taken, is listed with its problem and
     refused when it is asked for: it disturbs nothing else.
     """
 
-    def __init__(self, seam: str, folder: str, interface: type[Any]) -> None:
+    def __init__(self, seam: str, folder: str, interface: type[Any], group: str | None = None) -> None:
         self.seam = seam
-        self.group = f"mentor.{seam}s"
+        self.group = group or f"mentor.{seam}s"
         self._folder = folder
         self._interface = interface
 

@@ -20,6 +20,7 @@ from mentor_evaluator.matrix.plan import Cell
 from mentor_evaluator.matrix.spec import EvaluationSpec
 from mentor_evaluator.runs import TRAJECTORIES, cell_folder
 from mentor_evaluator.scorers import SCORERS
+from mentor_evaluator.strategies import STRATEGIES
 
 SECOND = "second/"
 """Prefix of the measures of judges that stand beside a suite's own."""
@@ -72,6 +73,7 @@ async def _draw_cell(
         return await draw_scored(
             spec.draw_spec(cell.model), cell.questions, journal, policy, toolset_for,
             scoring(cell.planned.suite.scorer, spec.second_judges), progress, context.count, context.should_stop,
+            sampler=STRATEGIES.get(spec.strategy).draw,
         )  # fmt: skip
     finally:
         journal.close()

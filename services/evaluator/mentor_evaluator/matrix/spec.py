@@ -13,6 +13,7 @@ from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.solve import DrawSpec
 from mentor.trajectory import Frozen
 from mentor_evaluator.datasets.own import OwnSuite
+from mentor_evaluator.strategies import StrategyName
 
 Sides = Literal["with", "without", "both"]
 Thinking = Literal["as_is", "on", "off", "both"]
@@ -57,6 +58,7 @@ class EvaluationSpec(DrawSpec):
     suites: tuple[str, ...] = ()
     own: tuple[OwnSuite, ...] = ()
     tools: Sides = "with"
+    strategy: StrategyName = Field(default="agent", description="how a trajectory is drawn: `mentor list strategy`")
     thinking: Thinking = "as_is"
     reference: Annotated[str | None, Reach.PATH] = Field(
         default=None, description="trajectories.jsonl of the teacher on the same questions, for the alignment score"
