@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Test files run side by side: most of their time is waiting.
 WORKERS ?= 4
-SERVICES := sandbox retriever teacher trainer evaluator
+SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml))
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
@@ -75,7 +75,7 @@ smoke: setup  ## a small distillation through a stack that is up
 down:  ## stop the containers; volumes stay (down --volumes removes them)
 	$(COMPOSE) down
 
-images:  ## the five CPU images (deploy/images/build.sh has more: --target gpu, --sbom, --push)
+images:  ## the CPU images (deploy/images/build.sh has more: --target gpu, --sbom, --push)
 	deploy/images/build.sh
 
 compose-smoke: setup  ## build, bring up, prove and take down everything; needs Docker, or root to start one

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted="$(mktemp)"
 trap 'rm -f "$wanted"' EXIT
-for service in sandbox retriever teacher trainer evaluator; do
+for service in $(printf '%s\n' services/*/image.yaml | cut -d/ -f2); do
   grep -vxFf requirements/alone.in "services/$service/requirements.gpu.lock" > "$wanted"
   .venv/bin/uv pip install --quiet --dry-run --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
     --target "$(mktemp -d)" --requirement "$wanted"

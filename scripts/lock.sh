@@ -19,12 +19,12 @@ compile requirements/local.in --output-file requirements/local.lock
 alone requirements/local.lock
 compile --constraint requirements/local.lock requirements/dev.in --output-file requirements/dev.lock
 compile requirements/build.in --output-file requirements/build.lock
-for service in sandbox retriever teacher trainer evaluator; do
+for service in $(printf '%s\n' services/*/image.yaml | cut -d/ -f2); do
   compile "services/$service/requirements.in" --output-file "services/$service/requirements.lock"
 done
 # GPU images: CUDA builds and, for the trainer, the engine that verl names. Locked for the oldest Python, so that the same pins
 # install on their bases (3.12; `make gpu-locks` proves it) and on the CPU base, on which the rest of the build is checked.
-for service in sandbox retriever teacher trainer evaluator; do
+for service in $(printf '%s\n' services/*/image.yaml | cut -d/ -f2); do
   source="services/$service/requirements.gpu.in"
   [ -e "$source" ] || source="services/$service/requirements.in"
   UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "mentor-smoke"
-SERVICES = ("sandbox", "retriever", "teacher", "trainer", "evaluator")
+SERVICES = tuple(sorted(path.parent.name for path in ROOT.glob("services/*/image.yaml")))
 STANDINS = {"redis": "REDIS", "prometheus": "PROMETHEUS", "alertmanager": "ALERTMANAGER", "redis-exporter": "REDIS_EXPORTER",
             "flower": "FLOWER"}  # fmt: skip
 BASE = "python:3.11-slim-bookworm"

@@ -296,10 +296,9 @@ def test_cpu_images_hold_cpu_builds_and_a_bill_of_materials(
 def test_the_gpu_target_builds_on_a_stand_in_base_without_the_engine(
     docker: Docker, stack: Stack, service: str
 ) -> None:
-    docker.run("build", "--quiet", "-f", f"services/{service}/Dockerfile", "--target", "gpu", "--build-arg",
-               "GPU_BASE_IMAGE=python:3.11-slim-bookworm", "--build-arg", "ENGINE_PACKAGES=omit", "-t",
-               f"mentor-{service}-gpu-check", ".", timeout=1500)  # fmt: skip
-    user = docker.inspect(f"mentor-{service}-gpu-check")["Config"]["User"]
+    docker.shell(["bash", "deploy/images/build.sh", "--target", "gpu", service], timeout=1500, REGISTRY="check",
+                 GPU_BASE_IMAGE="python:3.11-slim-bookworm", ENGINE_PACKAGES="omit")  # fmt: skip
+    user = docker.inspect(f"check/mentor-{service}-gpu")["Config"]["User"]
     assert user == "10001:10001"
 
 
