@@ -113,6 +113,25 @@ def _questions(name: str, what: str, *splits: str) -> Entry:
     )
 
 
+_UNSTATED = "not stated here: its data card says"
+
+
+def _converted(
+    name: str, what: str, repository: str, licence: str, config: str = "default", split: str = "test"
+) -> Entry:
+    """A benchmark as the hub converts every public set: one parquet file per split, whatever its authors' own files are."""
+    path = f"datasets/{repository}/resolve/refs%2Fconvert%2Fparquet/{config}/{split}/0000.parquet"
+    return Entry(
+        name=name,
+        what=what,
+        folder=f"eval_dataset/{name}",
+        sources=(Source(path, "test.parquet"),),
+        licence=licence,
+        about="one parquet file, under 2 MB",
+        use=f"mentor eval run --suite {name} (MENTOR_DATA: the folder above eval_dataset)",
+    )
+
+
 CATALOGUE: tuple[Entry, ...] = (
     Entry(
         name="mentor-train",
@@ -129,6 +148,24 @@ CATALOGUE: tuple[Entry, ...] = (
     _questions("bamboogle", "multi-hop questions, FlashRAG's copy", "test"),
     _questions("hotpotqa", "multi-hop questions over Wikipedia, FlashRAG's copy", "train", "dev"),
     _questions("2wikimultihopqa", "multi-hop questions over Wikipedia, FlashRAG's copy", "train", "dev"),
+    _questions("musique", "multi-hop questions over Wikipedia, FlashRAG's copy", "train", "dev"),
+    _converted("gsm8k", "grade-school word problems, 1,319 of the test split", "openai/gsm8k", "MIT", config="main"),
+    _converted("math-500", "500 problems of MATH", "HuggingFaceH4/MATH-500", "MIT (MATH's own)"),
+    _converted("svamp", "word problems with varied structure, the test split", "ChilleD/SVAMP", "MIT"),
+    _converted(
+        "olympiadbench",
+        "open-ended English mathematics of OlympiadBench",
+        "Hothan/OlympiadBench",
+        "Apache-2.0",
+        config="OE_TO_maths_en_COMP",
+        split="train",
+    ),
+    _converted("aime24", "AIME 2024, 30 problems", "math-ai/aime24", _UNSTATED),
+    _converted("aime25", "AIME 2025, 30 problems", "math-ai/aime25", _UNSTATED),
+    _converted("amc23", "AMC 2023, 40 problems", "math-ai/amc23", _UNSTATED),
+    _converted("minervamath", "272 undergraduate quantitative problems", "math-ai/minervamath", _UNSTATED),
+    _converted("math-forge-hard", "500 harder problems", "prithivMLmods/Math-Forge-Hard", _UNSTATED, split="train"),
+    _converted("omni-math-512", "512 olympiad problems", "Heng1999/Omni-MATH-512", _UNSTATED),
     Entry(
         name="wiki18-corpus",
         what="Wikipedia of December 2018 in 21,015,324 passages of 100 words, FlashRAG's wiki18_100w",

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+from mentor.data import write_text
 from mentor.rollout.chat_policy import assistant_message
 from mentor.rollout.prompts import user_messages
 from mentor.trajectory import Question, Trajectory
+from mentor_evaluator.runs import Run
+
+
+def write_records(run: Run, path: Path) -> None:
+    """All samples of a run as JSON lines, atomically."""
+    lines = (
+        json.dumps(record(questions[t.question_id], t, cell.model), ensure_ascii=False)
+        for cell in run.cells()
+        for questions in [{question.id: question for question in cell.questions}]
+        for t in cell.trajectories
+    )
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def record(question: Question, trajectory: Trajectory, model_name: str) -> dict[str, Any]:

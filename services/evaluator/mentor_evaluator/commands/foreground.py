@@ -19,7 +19,8 @@ from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.job import prepare
 from mentor_evaluator.matrix.results import matrix_report
 from mentor_evaluator.matrix.spec import EvaluationSpec
-from mentor_evaluator.runs import REPORT
+from mentor_evaluator.records import write_records
+from mentor_evaluator.runs import REPORT, open_run
 
 _STOPPED = 3
 
@@ -61,8 +62,12 @@ class LiveContext:
         return Group(table, self._bars) if self._accuracies else Group(self._bars)
 
 
-def run_here(spec: EvaluationSpec, output: Path | None) -> int:
+def run_here(spec: EvaluationSpec, output: Path | None, records: Path | None = None) -> int:
     """Run it; the exit code is 0, or 3 where it was stopped: the same command goes on.
+
+    Args:
+        output: the run's folder; one of its own under ``runs`` where None.
+        records: a file to write the samples into, in the published shape.
 
     Raises:
         MentorError: the spec is wrong, or too much was lost.
@@ -81,5 +86,7 @@ def run_here(spec: EvaluationSpec, output: Path | None) -> int:
         return _STOPPED
     report = matrix_report(spec, cells, folder)
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
+    if records is not None:
+        write_records(open_run(folder), records)
     print_matrix(report, Console())
     return 0

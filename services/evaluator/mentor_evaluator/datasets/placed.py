@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mentor.errors import UserError
 from mentor.tools import MATH_TOOLS, WIKIPEDIA_SEARCH
@@ -42,6 +43,17 @@ class PlacedSuite:
         file = self.find(folder)
         questions, skipped = rows.read(file, self.question, skip_broken=skip_broken)
         return Loaded(questions=tuple(questions), skipped=tuple(skipped), sources={file.name: rows.checksum(file)})
+
+    def with_options(self, options: Mapping[str, Any]) -> PlacedSuite:
+        """Another split of the set.
+
+        Raises:
+            UserError: an option that it does not understand.
+        """
+        unknown = sorted(set(options) - {"split"})
+        if unknown:
+            raise UserError(f"{self.name} has no option {unknown[0]!r}", field=f"options.{self.name}", allowed="split")
+        return replace(self, **options)
 
     def find(self, folder: Path) -> Path:
         """The set's file.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mentor.data.files import check_readable
 from mentor.errors import UserError
@@ -12,7 +13,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question
 from mentor_evaluator.matrix.spec import Arm, EvaluatedModel, EvaluationSpec
 from mentor_evaluator.scorers import SCORERS
-from mentor_evaluator.suites import SUITES, Loaded, Suite, data_folder
+from mentor_evaluator.suites import SUITES, Loaded, Suite, WithOptions, data_folder
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,16 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
+def _with_options(suite: Suite, options: dict[str, Any]) -> Suite:
+    if not isinstance(suite, WithOptions):
+        raise UserError(f"{suite.name} has no options", field=f"options.{suite.name}", allowed="none")
+    return suite.with_options(options)
+
+
 def _load(suite: Suite, spec: EvaluationSpec) -> PlannedSuite:
     SCORERS.get(suite.scorer, "suites")
+    if options := spec.options.get(suite.name):
+        suite = _with_options(suite, options)
     loaded = suite.load(data_folder(), skip_broken=spec.skip_broken)
     questions = loaded.questions[: spec.max_questions]
     registry = ToolRegistry()

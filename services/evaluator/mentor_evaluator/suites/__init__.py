@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import AfterValidator, Field
 
@@ -53,6 +53,19 @@ class Suite(Plugin, Protocol):
 
     def aggregate(self, scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
         """Figures of the suite beside accuracy, from the scores of every question's samples by question id."""
+        ...
+
+
+@runtime_checkable
+class WithOptions(Protocol):
+    """A suite that understands options of its own (``options: {NAME: {...}}`` in an evaluation)."""
+
+    def with_options(self, options: Mapping[str, Any]) -> Suite:
+        """The suite with these options.
+
+        Raises:
+            UserError: it does not understand one of them.
+        """
         ...
 
 
