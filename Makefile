@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof eval-kills hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof eval-kills hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -101,6 +101,9 @@ bench: setup  ## throughput of the services on this machine
 
 bench-rollout: setup  ## what scheduling a trajectory costs, from 32 to 4,000 in flight, beside a bare HTTP client
 	$(BIN)/python -m benchmarks.rollout
+
+bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
+	$(BIN)/python -m benchmarks.evaluation
 
 bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BENCH_SANDBOX_FUSION=DIR), results in runs/
 	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox

@@ -1,4 +1,4 @@
-"""``python -m tests.support.adding_server PORT LATENCY_S LOG``: a model in a process of its own that adds, with a tool if it can.
+"""``python -m tests.support.adding_server PORT LATENCY_S LOG``: a model in a process of its own that adds, by tool if it can.
 
 What it answers depends on the conversation alone, so that a run that was disturbed must end as one that was not. Every request
 is a line in the log: how often each question was asked is known afterwards.

@@ -1,0 +1,1 @@
+"""What evaluating costs beside a bare client that makes the same calls."""
