@@ -1,4 +1,4 @@
-"""inspect-ai on the benchmark's server: prints the seconds between its log's start and end. Run by an interpreter that has it."""
+"""inspect-ai on the benchmark's server: prints the seconds between its log's start and end. For an interpreter that has it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from datetime import datetime
+from typing import Any
 
 TEXT = "Question: Anna has {n} red eggs and 3 blue eggs. How many eggs are there in total?"
 
@@ -20,7 +21,7 @@ def main() -> None:
     from inspect_ai.tool import tool
 
     @tool
-    def add():  # type: ignore[no-untyped-def]
+    def add() -> Any:
         async def execute(firstNumber: float, secondNumber: float) -> str:
             """Add two numbers.
 
