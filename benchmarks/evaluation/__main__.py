@@ -1,6 +1,6 @@
 """``python -m benchmarks.evaluation``: samples a second of a whole evaluation beside a bare asynchronous client.
 
-A server of fixed latency, two requests a sample; ours plans, writes its manifest, draws, scores each sample with the math judge,
+A server of fixed latency, two requests a sample; ours plans, writes a manifest, draws, scores by the math judge,
 journals and reports, the bare client only asks. With ``MENTOR_BENCH_INSPECT=PYTHON``, an interpreter that has inspect-ai, its
 evaluation of as many samples stands beside, start-up taken off on both sides.
 """
