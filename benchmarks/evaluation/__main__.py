@@ -17,13 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from benchmarks.results import Row, closing
 from benchmarks.rollout import loops
 from benchmarks.rollout.__main__ import server
 from benchmarks.rollout.server import MODEL
 from mentor.rollout.descriptors import make_room
+from mentor.rollout.solve import Unwatched
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.job import prepare
 from mentor_evaluator.matrix.results import matrix_report
@@ -32,19 +32,6 @@ from mentor_evaluator.matrix.spec import EvaluationSpec
 IN_FLIGHT = (32, 256, 1000)
 GOAL = 0.9
 INSPECT_SAMPLES, INSPECT_IN_FLIGHT = 200, 32
-
-
-class _Quiet:
-    """Nobody watches."""
-
-    def __init__(self, workdir: Path) -> None:
-        self.workdir = workdir
-
-    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
-    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
-    def save(self) -> None: ...
-    def should_stop(self) -> bool:
-        return False
 
 
 def ours(port: int, count: int, in_flight: int) -> None:
@@ -62,7 +49,7 @@ def ours(port: int, count: int, in_flight: int) -> None:
         )  # fmt: skip
         run = folder / "run"
         cells = prepare(spec, run)
-        assert draw_matrix(spec, cells, run, _Quiet(run))
+        assert draw_matrix(spec, cells, run, Unwatched(run))
         report = matrix_report(spec, cells, run)
         assert report["cells"]["fixed/eggs/no-tools"]["accuracy"]["mean"] == 1.0
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from mentor.cli.lines import clear_errors
+from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.jobs.model import Job, JobState
 from mentor.local.layout import StackSpec
@@ -147,16 +147,3 @@ def _follow(client: Any, job: Job) -> None:
     if ended.state is not JobState.SUCCEEDED:
         typer.echo(f"error: {job.id} {ended.state}: {ended.error or ''}", err=True)
         raise typer.Exit(1)
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML or JSON file that holds a mapping; raises ``UserError``."""
-    try:
-        loaded = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", field="spec") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {str(error).splitlines()[0]}", field="spec") from error
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} holds no mapping", field="spec", allowed="field: value lines")
-    return loaded

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mentor.cli.jobs import read_mapping
 from mentor.cli.lines import clear_errors
+from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.local.layout import SERVICES, WORKERS, ModelServer, StackSpec, handler_flags, is_open
 

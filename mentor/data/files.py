@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from mentor.errors import UserError
 
@@ -41,6 +44,23 @@ def write_text(path: Path, text: str) -> None:
     """Write a small text file atomically; raises as ``atomic_path``."""
     with atomic_path(path) as temporary:
         temporary.write_text(text)
+
+
+def read_mapping(path: Path, field: str = "spec") -> dict[str, Any]:
+    """A YAML or JSON file that holds a mapping.
+
+    Raises:
+        UserError: it cannot be read or holds something else; it names ``field``.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", field=field) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {str(error).splitlines()[0]}", field=field) from error
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no mapping", field=field, allowed="field: value lines")
+    return loaded
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

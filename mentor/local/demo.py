@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from mentor.analysis import executed_by_backend
-from mentor.cli.jobs import read_mapping
+from mentor.data.files import read_mapping
 from mentor.errors import InfrastructureError
 from mentor.local.accounting import scrape
 from mentor.local.chain import collect, finish

@@ -82,6 +82,19 @@ class Progress(Protocol):
     def save(self) -> None: ...
 
 
+class Unwatched:
+    """Progress of work that nobody watches or stops."""
+
+    def __init__(self, workdir: Path) -> None:
+        self.workdir = workdir
+
+    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
+    def save(self) -> None: ...
+    def should_stop(self) -> bool:
+        return False
+
+
 def load_questions(spec: SolveSpec) -> list[Question]:
     """The questions of the spec's file, each with tools that are known to exist.
 

@@ -77,9 +77,7 @@ async def test_zero_shot_shows_what_it_found_before_the_question(retriever: Serv
 
 
 async def test_iterretgen_looks_up_what_it_said_before(retriever: ServiceProcess, tmp_path: Path) -> None:
-    trajectory, _ = await drawn(
-        "iterretgen", retriever, tmp_path, ["It lies by the river.", "Perhaps.", "\\boxed{x}"]
-    )
+    trajectory, _ = await drawn("iterretgen", retriever, tmp_path, ["It lies by the river.", "Perhaps.", "\\boxed{x}"])
     queries = [found["query"] for found in trajectory.metadata["retrievals"]]
     question = f"What is {TITLE}?"
     assert queries == [question, f"{question} It lies by the river.", f"{question} Perhaps."]

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.grading import JudgeName
 from mentor.reach import Reach
@@ -270,14 +270,7 @@ def load_spec(path: str | Path, environment: Mapping[str, str] | None = None, **
 
 
 def _read_yaml(file: Path, depth: int) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}", field="spec", allowed="a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not YAML: {str(error).splitlines()[0]}", field="spec") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{file} is not a mapping of settings", field="spec", allowed="field: value lines")
+    values = read_mapping(file)
     base = values.pop("base", None)
     if base is None:
         return values

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.jobs.handler import spec_error
 from mentor_evaluator.datasets.own import read_own_suite
@@ -28,7 +29,7 @@ def build_spec(
     Raises:
         UserError: naming the field.
     """
-    values: dict[str, Any] = _read(file) if file else {}
+    values: dict[str, Any] = read_mapping(file) if file else {}
     values |= {name: value for name, value in changes.items() if value is not None}
     if models:
         values["models"] = [_model(text) for text in models]
@@ -46,16 +47,6 @@ def build_spec(
         return EvaluationSpec.model_validate(values)
     except ValidationError as error:
         raise spec_error(error) from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {str(error).splitlines()[0]}", field="spec") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{file} is not a mapping", field="spec", allowed="models: [...], suites: [...]")
-    return values
 
 
 def _model(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import typer
 
 from mentor.cli.lines import clear_errors
+from mentor.data.files import read_mapping
 from mentor.errors import UserError
 
 app = typer.Typer(help="The published scripts' command lines.", no_args_is_help=True)
@@ -172,15 +173,7 @@ def run_eval_spec(values: argparse.Namespace) -> Published:
 
 
 def _config(path: str | None) -> dict[str, Any]:
-    import yaml
-
-    if path is None:
-        return {}
-    try:
-        found = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path}: {error}", field="--config_path", allowed="a YAML file") from error
-    return found if isinstance(found, dict) else {}
+    return read_mapping(Path(path), "--config_path") if path else {}
 
 
 def rag_eval_spec(values: argparse.Namespace) -> Published:

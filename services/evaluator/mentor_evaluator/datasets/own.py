@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
+from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.reach import Reach
 from mentor.trajectory import Frozen, Question
@@ -89,12 +89,7 @@ def read_own_suite(path: Path) -> OwnSuite:
     Raises:
         UserError: naming the field.
     """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}", field="suites") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} is not a mapping", field="suites", allowed="name, file, question, answers, ...")
+    values = read_mapping(path, "suites")
     try:
         suite = OwnSuite.model_validate({"name": path.stem.lower(), **values})
     except ValidationError as error:

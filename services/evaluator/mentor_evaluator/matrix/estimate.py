@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from mentor.analysis.alignment import student_t
+from mentor.rollout.solve import Unwatched
 from mentor.trajectory import Frozen, Trajectory
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.plan import Cell, plan
@@ -46,20 +46,6 @@ class CellEstimate(Frozen):
     cost: Range | None = None
 
 
-class _Quiet:
-    """A context for probing: nobody watches, nothing stops it."""
-
-    def __init__(self, workdir: Path) -> None:
-        self.workdir = workdir
-
-    def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
-    def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
-    def should_stop(self) -> bool:
-        return False
-
-    def save(self) -> None: ...
-
-
 def estimate(spec: EvaluationSpec, samples: int) -> list[CellEstimate]:
     """Estimates by cell.
 
@@ -75,7 +61,7 @@ def estimate(spec: EvaluationSpec, samples: int) -> list[CellEstimate]:
     few = spec.model_copy(update={"max_questions": samples, "samples": 1, "max_infrastructure_share": 1.0})
     with tempfile.TemporaryDirectory(prefix="mentor-dry-run-") as folder:
         run = Path(folder)
-        draw_matrix(few, plan(few), run, _Quiet(run))
+        draw_matrix(few, plan(few), run, Unwatched(run))
         return [_estimated(cell, spec, _probed(cell, run)) for cell in whole]
 
 

@@ -12,33 +12,19 @@ from typing import Annotated, Protocol
 
 from pydantic import AfterValidator
 
-from mentor.inference import SamplingParams
 from mentor.plugins import Plugin, Registry
-from mentor.rollout import RolloutLimits
-from mentor.rollout.loop import ToolRunner
-from mentor.rollout.policy import Policy
-from mentor.trajectory import Question, Trajectory
+from mentor.rollout.driver import Sampler
 
 
 class Strategy(Plugin, Protocol):
-    """Draws trajectories; called for many questions at once."""
+    """Draws trajectories, of many questions at once.
 
-    async def draw(
-        self,
-        question: Question,
-        policy: Policy,
-        toolset: ToolRunner,
-        limits: RolloutLimits,
-        sampling: SamplingParams,
-        *,
-        sample: int = 0,
-    ) -> Trajectory:
-        """One trajectory; outages of ours end it as ``infrastructure``.
+    ``draw`` is a ``Sampler`` (``mentor.rollout.driver``): outages of ours end a trajectory as ``infrastructure``; it raises
+    ``UserError`` where what it needs can never be had (no search tool among those of the question).
+    """
 
-        Raises:
-            UserError: what it needs can never be had (no search tool among those of the question).
-        """
-        ...
+    @property
+    def draw(self) -> Sampler: ...
 
 
 STRATEGIES: Registry[Strategy] = Registry(

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from mentor.errors import InfrastructureError
-from mentor.inference import SamplingParams
-from mentor.rollout import RolloutLimits
-from mentor.rollout.loop import ToolRunner
-from mentor.rollout.policy import Policy
-from mentor.trajectory import Question, Trajectory
-from mentor_evaluator.strategies._retrieval import Draft
+from mentor_evaluator.strategies._drafts import Draft, Drafted
 
 ITERATIONS = 3
 
 
-class _IterRetGen:
-    name = "iterretgen"
-    summary = "what was generated helps to look up again, three times"
-
-    async def draw(
-        self,
-        question: Question,
-        policy: Policy,
-        toolset: ToolRunner,
-        limits: RolloutLimits,
-        sampling: SamplingParams,
-        *,
-        sample: int = 0,
-    ) -> Trajectory:
-        draft = Draft(question, policy, toolset, limits, sampling, sample)
-        try:
-            said = ""
-            for _ in range(ITERATIONS):
-                turn = await draft.generate(await draft.look_up(f"{question.question} {said}".strip()))
-                if turn is None:
-                    break
-                said = turn.text
-        except InfrastructureError as error:
-            return draft.lost(error)
-        return draft.trajectory()
+async def _work(draft: Draft) -> None:
+    said = ""
+    for _ in range(ITERATIONS):
+        turn = await draft.generate(await draft.look_up(f"{draft.question.question} {said}".strip()))
+        if turn is None:
+            return
+        said = turn.text
 
 
-PLUGIN = _IterRetGen()
+PLUGIN = Drafted("iterretgen", "what was generated helps to look up again, three times", _work)

@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from mentor.errors import InfrastructureError
-from mentor.inference import SamplingParams
-from mentor.rollout import RolloutLimits
-from mentor.rollout.loop import ToolRunner
-from mentor.rollout.policy import Policy
-from mentor.trajectory import Question, Trajectory
-from mentor_evaluator.strategies._retrieval import Draft
+from mentor_evaluator.strategies._drafts import Draft, Drafted
 
 
-class _Naive:
-    name = "naive"
-    summary = "one generation from what the model knows, nothing looked up"
-
-    async def draw(
-        self,
-        question: Question,
-        policy: Policy,
-        toolset: ToolRunner,
-        limits: RolloutLimits,
-        sampling: SamplingParams,
-        *,
-        sample: int = 0,
-    ) -> Trajectory:
-        draft = Draft(question, policy, toolset, limits, sampling, sample)
-        try:
-            await draft.generate(())
-        except InfrastructureError as error:
-            return draft.lost(error)
-        return draft.trajectory()
+async def _work(draft: Draft) -> None:
+    await draft.generate(())
 
 
-PLUGIN = _Naive()
+PLUGIN = Drafted("naive", "one generation from what the model knows, nothing looked up", _work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,3 +111,30 @@ class Draft:
             error=error.message,
             duration_s=time.monotonic() - self.started,
         )
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A strategy that generates and looks up in turns: ``work`` does so until it has its answer."""
+
+    name: str
+    summary: str
+    work: Callable[[Draft], Awaitable[None]]
+
+    async def draw(
+        self,
+        question: Question,
+        policy: Policy,
+        toolset: ToolRunner,
+        limits: RolloutLimits,
+        sampling: SamplingParams,
+        *,
+        sample: int = 0,
+    ) -> Trajectory:
+        """What ``work`` came to; an outage of ours ends it as ``infrastructure``."""
+        draft = Draft(question, policy, toolset, limits, sampling, sample)
+        try:
+            await self.work(draft)
+        except InfrastructureError as error:
+            return draft.lost(error)
+        return draft.trajectory()
