@@ -1,6 +1,7 @@
 """``python -m benchmarks.bfcl``: score the 2,501 AST entries (gold) with isolation and without, in alternation.
 
-``whole``: from nothing to verdicts, interpreter, imports and reading included. ``checking``: verdicts alone, everything read.
+``whole``: from files to verdicts; the processes that it takes are started, their imports and reading included. ``checking``:
+verdicts alone, everything read.
 """
 
 from __future__ import annotations
@@ -31,18 +32,12 @@ def bare(folder: Path, mode: Mode) -> tuple[float, float]:
 
 
 def isolated(folder: Path, mode: Mode) -> float:
-    """A fresh process that scores the same files."""
-    command = [sys.executable, "-m", "benchmarks.bfcl", "--once", str(folder), "--mode", mode]
+    """As a running service does it: processes started, entries read, results scored, processes ended."""
     started = time.perf_counter()
-    subprocess.run(command, check=True)
-    return time.perf_counter() - started
-
-
-def score_once(folder: Path, mode: Mode) -> None:
-    """From result files to verdicts."""
     items = [(row["id"], row["result"]) for row in read_results(folder)]
     with Processes() as processes:
         asyncio.run(Scorer(processes, mode).score(items))
+    return time.perf_counter() - started
 
 
 def warm(folder: Path, mode: Mode, rounds: int) -> list[float]:
@@ -62,12 +57,7 @@ def main() -> None:
     """Alternate, and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--once", type=Path)
-    parser.add_argument("--mode", choices=["fc", "prompt"], default="fc")
     arguments = parser.parse_args()
-    if arguments.once:
-        score_once(arguments.once, arguments.mode)
-        return
     for mode in ("fc", "prompt"):
         compare(mode, arguments.rounds)
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.bfcl.bare FOLDER MODE CATEGORY...``: the package's loader, decoders and checker, in one process, unguarded.
+"""``python -m benchmarks.bfcl.bare FOLDER MODE CATEGORY...``: the package's loader, decoders and checker, unguarded.
 
 Prints seconds: of reading entries and results, then of decoding and checking them.
 """
