@@ -90,7 +90,7 @@ async def run_conversation(
         InfrastructureError: no process for the simulators could be started.
     """
     talk = _Conversation(entry_id, simulator, policy, mode, sampling, limits, sample)
-    snapshot = None
+    snapshot, late = None, False
     try:
         async with asyncio.timeout(limits.sample_s):
             opening = await simulator.open()
@@ -102,10 +102,11 @@ async def run_conversation(
     except SimulatorLost as lost:
         talk.error = str(lost)
     except TimeoutError:
-        talk.error = f"the sample took longer than {limits.sample_s:g} s"
+        talk.error, late = f"the sample took longer than {limits.sample_s:g} s", True
     result = talk.result if talk.error is None else error_result(talk.error)
     outcome = _outcome(entry_id, sample, result, talk.trajectories, mode)
-    return outcome.model_copy(update={"snapshot": snapshot, "error": outcome.error or talk.error})
+    ended = {"termination": Termination.INFRASTRUCTURE} if late else {}  # as the agent loop has it for one user turn
+    return outcome.model_copy(update={"snapshot": snapshot, "error": outcome.error or talk.error, **ended})
 
 
 class _Conversation:
