@@ -79,9 +79,12 @@ class Scorer:
                     verdicts[number] = verdict
 
         verdicts: dict[int, Verdict] = {}
-        async with asyncio.TaskGroup() as group:
-            for batch in self._batches(pending):
-                group.create_task(bounded(batch))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for batch in self._batches(pending):
+                    group.create_task(bounded(batch))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return [verdicts[n] for n in range(len(pending))]
 
     def _batches(self, items: Sequence[Item]) -> list[list[int]]:

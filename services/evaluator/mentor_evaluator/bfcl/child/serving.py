@@ -49,6 +49,8 @@ def serve(channel: socket.socket, root: Path) -> None:
     os.environ.clear()
     os.chdir(tempfile.mkdtemp(dir=root))
     guard, lines = Guard(), channel.makefile("rwb")
+    lines.write(b"{}\n")  # from here on, an end of this process may be a model's doing
+    lines.flush()
     session = _Session(guard)
     for line in lines:
         request = json.loads(line)
