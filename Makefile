@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof eval-kills hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -137,6 +137,12 @@ vllm-proof: setup .venv-vllm/.installed  ## a real vLLM, its CPU build (some gig
 
 eval-kills: setup  ## 1,000 questions while everything is killed at random, twice; results as if nothing had happened
 	$(BIN)/python -m pytest tests/proofs/test_evaluation_kills.py --timeout 3600 -s
+
+bfcl-proof: setup  ## BFCL whole: gold, spoiled and mixed results of all entries, the official scorer beside ours, through a server
+	$(BIN)/python -m pytest tests/proofs/test_bfcl.py --timeout 3600 -s
+
+bench-bfcl: setup  ## what isolating BFCL's checker costs
+	$(BIN)/python -m benchmarks.bfcl
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down

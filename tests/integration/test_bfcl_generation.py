@@ -21,6 +21,7 @@ from mentor_evaluator.bfcl.categories import SEARCH_KEY, Mode, category_of
 from mentor_evaluator.bfcl.entries import load_entries
 from mentor_evaluator.bfcl.generate import GenerationLimits, Outcome
 from mentor_evaluator.bfcl.memories import chain_of
+from mentor_evaluator.bfcl.processes import Processes
 from mentor_evaluator.bfcl.results import read_results, write_results
 from mentor_evaluator.bfcl.simulators import Simulator, SimulatorLost
 from tests.support.bfcl_model import GoldModel
@@ -198,6 +199,26 @@ async def test_simulators_that_were_killed_go_on_where_they_were_and_a_call_that
             assert await simulator.call("pwd()") == ('{"current_working_directory": "/workspace/document"}', True)
             with pytest.raises(SimulatorLost):
                 await simulator.call("sum(iter(int, 1))")
+
+
+async def test_a_sample_out_of_time_is_set_aside_and_not_scored(tmp_path: Path) -> None:
+    with Bench("fc", tmp_path, generation=GenerationLimits(sample_s=0.01)) as bench:
+        (outcome,) = await draw(bench, lambda body, request_id: said("done"), ["multi_turn_base_0"])
+    assert outcome.failed and outcome.error is not None and "took longer" in outcome.error
+
+
+async def test_web_search_reaches_no_address_of_ours(tmp_path: Path) -> None:
+    async with openai_server(lambda body: said("secret")) as url:
+        with Processes(network=True) as processes:
+            start = {"do": "start", "id": "web_search_base_0", "mode": "fc", "key": "none"}
+            async with Simulator(processes, start, "fc", call_s=60) as simulator:
+                opening = await simulator.open()
+                content, executed = await simulator.call(f"fetch_url_content(url='{url}/v1/models')")
+                # The server stands and answers; only the walls keep the call from it.
+                refused_file, _ = await simulator.call("fetch_url_content(url='file:///etc/passwd')")
+    assert executed and "not allowed here" in content and "scripted" not in content
+    assert refused_file.startswith("Error during execution: Invalid URL")
+    assert [tool["function"]["name"] for tool in opening.tools[0]] == ["search_engine_query", "fetch_url_content"]
 
 
 async def test_what_cannot_run_says_why_before_anything_is_spent(

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mentor.errors import UserError
+from mentor.errors import InfrastructureError, UserError
 from mentor_evaluator.bfcl.aggregate import aggregate
 from mentor_evaluator.bfcl.bench import Bench
 from mentor_evaluator.bfcl.categories import AGENTIC, AST, MULTI_TURN, SCORED, Mode
@@ -180,6 +180,12 @@ def test_a_warm_process_that_was_killed_is_replaced_and_none_is_left_at_the_end(
         second = processes.pid
         assert second != first
     eventually(lambda: not Path(f"/proc/{second}").exists())
+
+
+def test_what_keeps_the_processes_from_their_work_is_ours_and_no_verdict() -> None:
+    with Processes() as processes, pytest.raises(InfrastructureError):
+        processes.load("import", "a_module_that_is_not_there")
+        score(processes, gold("simple_python")[:5])
 
 
 def _children(pid: int) -> list[int]:

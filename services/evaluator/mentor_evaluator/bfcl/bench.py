@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mentor.errors import InfrastructureError
 from mentor.inference.base import SamplingParams
 from mentor.rollout.policy import Policy
 from mentor_evaluator.bfcl.categories import (
@@ -26,7 +27,7 @@ from mentor_evaluator.bfcl.categories import (
 from mentor_evaluator.bfcl.entries import Entry, load_entries
 from mentor_evaluator.bfcl.generate import GenerationLimits, Outcome, run_conversation, run_single
 from mentor_evaluator.bfcl.memories import Memories
-from mentor_evaluator.bfcl.processes import Processes
+from mentor_evaluator.bfcl.processes import Processes, ProcessLost
 from mentor_evaluator.bfcl.scoring import Item, Scorer, ScoringLimits, Verdict
 from mentor_evaluator.bfcl.simulators import Opening, Simulator
 
@@ -106,15 +107,19 @@ class Bench:
         processes = self._processes["plain"]
         processes.load("shown", category)
         async with processes.child() as child:
-            await child.send({"do": "open", "category": category, "ids": ids, "mode": self.mode})
-            for entry_id in ids:
-                self._openings[entry_id] = Opening.model_validate(await child.receive(_OPENING_SECONDS))
+            try:
+                await child.send({"do": "open", "category": category, "ids": ids, "mode": self.mode})
+                for entry_id in ids:
+                    self._openings[entry_id] = Opening.model_validate(await child.receive(_OPENING_SECONDS))
+            except ProcessLost as lost:
+                raise InfrastructureError(f"prompts of {category} could not be made ({lost})") from lost
 
     async def run(self, entry_id: str, policy: Policy, sampling: SamplingParams, sample: int = 0) -> Outcome:
         """Draw one sample of an entry; for a memory, first (once) the conversations that fill it.
 
         Raises:
             UserError: the model's server refuses requests of this kind.
+            InfrastructureError: prompts could not be made.
         """
         category = category_of(entry_id)
         if not is_multi_step(category):

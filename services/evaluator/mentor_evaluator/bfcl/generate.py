@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from mentor.errors import InfrastructureError
 from mentor.inference.base import SamplingParams
 from mentor.rollout.chat_policy import assistant_message
 from mentor.rollout.limits import RolloutLimits
@@ -87,10 +88,9 @@ async def run_conversation(
 
     Raises:
         UserError: as ``rollout``.
-        InfrastructureError: no process for the simulators could be started.
     """
     talk = _Conversation(entry_id, simulator, policy, mode, sampling, limits, sample)
-    snapshot = None
+    snapshot, outage = None, False
     try:
         async with asyncio.timeout(limits.sample_s):
             opening = await simulator.open()
@@ -101,11 +101,14 @@ async def run_conversation(
                 snapshot = await simulator.snapshot()
     except SimulatorLost as lost:
         talk.error = str(lost)
+    except InfrastructureError as failure:
+        talk.error, outage = failure.message, True
     except TimeoutError:
-        talk.error = f"the sample took longer than {limits.sample_s:g} s"
+        talk.error, outage = f"the sample took longer than {limits.sample_s:g} s", True
     result = talk.result if talk.error is None else error_result(talk.error)
     outcome = _outcome(entry_id, sample, result, talk.trajectories, mode)
-    return outcome.model_copy(update={"snapshot": snapshot, "error": outcome.error or talk.error})
+    ended = {"termination": Termination.INFRASTRUCTURE} if outage else {}  # as the agent loop has it for one user turn
+    return outcome.model_copy(update={"snapshot": snapshot, "error": outcome.error or talk.error, **ended})
 
 
 class _Conversation:

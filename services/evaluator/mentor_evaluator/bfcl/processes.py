@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -140,7 +140,23 @@ class Processes:
 
     @asynccontextmanager
     async def child(self) -> AsyncIterator[Child]:
-        """A process of its own, killed when the block ends."""
+        """A process of its own, killed when the block ends.
+
+        Raises:
+            InfrastructureError: none could be forked, twice. It has seen nothing of any model's by then.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                child = await stack.enter_async_context(self._forked())
+            except ProcessLost:  # the warm process was killed, or could not read what it was told to
+                try:
+                    child = await stack.enter_async_context(self._forked())
+                except ProcessLost as lost:
+                    raise InfrastructureError(f"no process for BFCL's checkers could be started ({lost})") from lost
+            yield child
+
+    @asynccontextmanager
+    async def _forked(self) -> AsyncIterator[Child]:
         token = str(next(self._tokens))
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
@@ -149,6 +165,7 @@ class Processes:
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES)
         child = Child(reader, writer)
         try:
+            await child.receive(START_SECONDS)
             yield child
         finally:
             child.close()

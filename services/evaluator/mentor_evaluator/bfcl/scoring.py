@@ -12,11 +12,12 @@ from pydantic import Field
 from mentor.errors import UserError
 from mentor.trajectory import Frozen
 from mentor_evaluator.bfcl.categories import ALL, MULTI_TURN, Mode, category_of
-from mentor_evaluator.bfcl.processes import Child, Processes, ProcessLost
+from mentor_evaluator.bfcl.processes import Processes, ProcessLost
 
 Item = tuple[str, Any]
 """An entry's id, and a result in the official shape."""
-_BATCH = 300
+_BATCH = 1280
+_LINE = 64
 
 
 class Verdict(Frozen):
@@ -30,7 +31,7 @@ class Verdict(Frozen):
 
 
 class ScoringLimits(Frozen):
-    """``seconds``: of one verdict, before its process is killed. ``processes``: at once; 0 for one per core."""
+    """``seconds``: of a verdict or a line of some, before its process is killed. ``processes``: at once; 0: one per core."""
 
     seconds: float = Field(default=20.0, gt=0)
     processes: int = Field(default=0, ge=0)
@@ -44,8 +45,9 @@ class ScoringLimits(Frozen):
 class Scorer:
     """Scores results with the package's checkers.
 
-    Single requests share a process by the hundred, which loses nothing: what ends it is found by the verdict that did not
-    come, tried once more alone, and the rest goes on in the next. Conversations with simulators have one process each.
+    Single requests share a process by the thousand, which loses nothing: where it ends before all verdicts have come, the
+    next one tells them one by one, what ends that as well is wrong, and the rest goes on. Conversations with simulators
+    have a process each.
 
     Args:
         mode: how results are to be read.
@@ -77,9 +79,12 @@ class Scorer:
                     verdicts[number] = verdict
 
         verdicts: dict[int, Verdict] = {}
-        async with asyncio.TaskGroup() as group:
-            for batch in self._batches(pending):
-                group.create_task(bounded(batch))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for batch in self._batches(pending):
+                    group.create_task(bounded(batch))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return [verdicts[n] for n in range(len(pending))]
 
     def _batches(self, items: Sequence[Item]) -> list[list[int]]:
@@ -90,36 +95,32 @@ class Scorer:
         return [*(shared[n : n + size] for n in range(0, len(shared), size)), *alone]
 
     async def _batch(self, items: Sequence[Item]) -> list[Verdict]:
-        verdicts: list[Verdict] = []
-        while len(verdicts) < len(items):
-            rest = items[len(verdicts) :]
-            found, lost = await self._run(rest)
+        verdicts, lost = await self._run(items, _LINE)
+        while lost is not None:
+            # Whose fault it was is not known, if anybody's here: what ends a second process, in a line of its own, is.
+            found, lost = await self._run(items[len(verdicts) :], 1)
             verdicts += found
             if lost is not None:
-                verdicts.append(await self._alone(rest[len(found)]))
+                entry_id = items[len(verdicts)][0]
+                verdicts.append(Verdict(id=entry_id, valid=False, reason="timeout" if lost.timed_out else "killed"))
+                found, lost = await self._run(items[len(verdicts) :], _LINE)
+                verdicts += found
         return verdicts
 
-    async def _alone(self, item: Item) -> Verdict:
-        """A process may have been killed from outside: only what ends a second one, alone, is to blame."""
-        found, lost = await self._run([item])
-        if lost is None:
-            return found[0]
-        return Verdict(id=item[0], valid=False, reason="timeout" if lost.timed_out else "killed")
-
-    async def _run(self, items: Sequence[Item]) -> tuple[list[Verdict], ProcessLost | None]:
-        """Verdicts until the process is done or lost."""
+    async def _run(self, items: Sequence[Item], every: int) -> tuple[list[Verdict], ProcessLost | None]:
+        """Verdicts, so many to a line, until the process is done or lost."""
         verdicts: list[Verdict] = []
+        how = {"mode": self._mode, "underscored": self._underscored, "every": every}
         async with self._processes.child() as child:
             try:
-                await child.send({"do": "score", "items": items, "mode": self._mode, "underscored": self._underscored})
-                for entry_id, _ in items:
-                    verdicts.append(await self._receive(child, entry_id))
+                await child.send({"do": "score", "items": items} | how)
+                while len(verdicts) < len(items):
+                    line = await child.receive(self._limits.seconds)
+                    told = zip(items[len(verdicts) :], line["verdicts"], strict=False)
+                    verdicts += [Verdict(id=entry_id, **verdict) for (entry_id, _), verdict in told]
             except ProcessLost as lost:
                 return verdicts, lost
         return verdicts, None
-
-    async def _receive(self, child: Child, entry_id: str) -> Verdict:
-        return Verdict(id=entry_id, **await child.receive(self._limits.seconds))
 
 
 def _known_category(entry_id: str) -> str:

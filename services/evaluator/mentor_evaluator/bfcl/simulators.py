@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from mentor.errors import InfrastructureError
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Frozen, Observation, ToolCall
 from mentor_evaluator.bfcl.categories import Mode
@@ -74,11 +75,18 @@ class Simulator:
         await self._stack.aclose()
 
     async def open(self) -> Opening:
-        """Start; the opening of the conversation. Raises ``SimulatorLost``."""
+        """Start; the opening of the conversation.
+
+        Raises:
+            InfrastructureError: they do not start, twice. No model has said anything by then.
+        """
         try:
             return await self._open()
         except ProcessLost:
-            return await self._again(self._open)
+            try:
+                return await self._open()
+            except ProcessLost as lost:
+                raise InfrastructureError(f"the simulators of {self._start['id']} do not start ({lost})") from lost
 
     async def _open(self) -> Opening:
         await self._stack.aclose()

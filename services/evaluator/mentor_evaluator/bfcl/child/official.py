@@ -28,15 +28,16 @@ def prepare(root: Path) -> None:
 
 
 def preload() -> None:
-    """Import all that checking needs, once, in the process that others are forked from.
-
-    ``_strptime`` is what ``datetime.strptime`` would import at its first use.
-    """
-    from bfcl_eval.constants.executable_backend_config import CLASS_FILE_PATH_MAPPING
+    """Import what reading and checking single requests takes, once, in the process that others are forked from."""
     from bfcl_eval.eval_checker.agentic_eval import agentic_checker  # noqa: F401
     from bfcl_eval.eval_checker.ast_eval import ast_checker  # noqa: F401
-    from bfcl_eval.eval_checker.multi_turn_eval import multi_turn_checker  # noqa: F401
     from bfcl_eval.model_handler import utils  # noqa: F401
+
+
+def preload_simulators() -> None:
+    """Import what conversations take besides. ``_strptime`` is what ``datetime.strptime`` would import at its first use."""
+    from bfcl_eval.constants.executable_backend_config import CLASS_FILE_PATH_MAPPING
+    from bfcl_eval.eval_checker.multi_turn_eval import multi_turn_checker  # noqa: F401
 
     import_module("_strptime")
     for name, module in CLASS_FILE_PATH_MAPPING.items():

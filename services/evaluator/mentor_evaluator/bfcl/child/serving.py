@@ -49,6 +49,8 @@ def serve(channel: socket.socket, root: Path) -> None:
     os.environ.clear()
     os.chdir(tempfile.mkdtemp(dir=root))
     guard, lines = Guard(), channel.makefile("rwb")
+    lines.write(b"{}\n")  # from here on, an end of this process may be a model's doing
+    lines.flush()
     session = _Session(guard)
     for line in lines:
         request = json.loads(line)
@@ -66,13 +68,14 @@ class _Session:
         self._simulation: Simulation | None = None
 
     def on_score(self, request: Message) -> Iterator[Message]:
-        """A verdict for each of ``items`` (id, result), one line at a time, so that it shows which one ended the process."""
+        """Verdicts on ``items`` (id, result), in lines of ``every``; with one to a line it shows which ended the process."""
         confine()
         for category in {category_of(entry_id) for entry_id, _ in request["items"]}:
             load_checked(category)
         judge = Judge(CHECKED, ANSWERS, self._guard, request["underscored"])
-        for entry_id, result in request["items"]:
-            yield _judged(judge, entry_id, result, request)
+        items, every = request["items"], request["every"]
+        for first in range(0, len(items), every):
+            yield {"verdicts": [_judged(judge, i, result, request) for i, result in items[first : first + every]]}
 
     def on_open(self, request: Message) -> Iterator[Message]:
         """What models are shown of entries that need no simulator, one line for each."""

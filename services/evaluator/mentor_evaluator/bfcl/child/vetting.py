@@ -57,8 +57,7 @@ def vet_decoding(text: str) -> None:
     tree = parse(text)
     if tree is None:
         return
-    check_depth(tree)
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.BinOp):
             _vet_arithmetic(node)
 
@@ -76,9 +75,9 @@ def vet_call(text: str, methods: Collection[str], present: Mapping[str, object])
     tree = parse(text)
     if tree is None:
         return
-    check_depth(tree)
-    callees = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):
+    nodes = _nodes(tree)
+    callees = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    for node in nodes:
         if isinstance(node, ast.BinOp):
             _vet_arithmetic(node, calls=True)
         elif isinstance(node, ast.Name):
@@ -92,14 +91,15 @@ def vet_call(text: str, methods: Collection[str], present: Mapping[str, object])
             raise Refused(f"{type(node).__name__} in a call")
 
 
-def check_depth(tree: ast.AST) -> None:
-    """Raise ``Refused`` if a tree is deeper than ``MAX_DEPTH``; without recursion."""
-    level, depth = [tree], 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise Refused("nested too deeply")
+def _nodes(tree: ast.AST) -> list[ast.AST]:
+    """All nodes of a tree, without recursion. Raises ``Refused`` if it is deeper than ``MAX_DEPTH``."""
+    found, level = [tree], [tree]
+    for _ in range(MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return found
+        found += level
+    raise Refused("nested too deeply")
 
 
 def _vet_name(name: str, called: bool, methods: Collection[str], present: Mapping[str, object]) -> None:

@@ -19,7 +19,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from mentor_evaluator.bfcl.child.official import preload, prepare
+from mentor_evaluator.bfcl.categories import category_of, is_multi_step
+from mentor_evaluator.bfcl.child.official import preload, preload_simulators, prepare
 from mentor_evaluator.bfcl.child.serving import load_checked, load_shown, serve
 from mentor_evaluator.bfcl.child.simulation import known_methods
 from mentor_evaluator.bfcl.child.walls import leave_network
@@ -70,7 +71,9 @@ class Zygote:
             load_shown(argument)
         else:
             load_checked(argument)
-        gc.collect()
+        if is_multi_step(category_of(f"{argument}_0")):
+            preload_simulators()
+            known_methods()
         gc.freeze()  # pages of what is here are not touched by collections in forked processes
 
     def _spawn(self, token: str, fd: int) -> None:
@@ -99,6 +102,7 @@ class Zygote:
 
 
 def _become_child(control: socket.socket, parent: int) -> None:
+    gc.enable()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     control.close()
@@ -108,15 +112,14 @@ def _become_child(control: socket.socket, parent: int) -> None:
 
 
 def main() -> None:
-    """Load, say so with one byte, obey."""
+    """Load, say so with one byte, obey. What is loaded stays, so that nothing here is worth collecting."""
+    gc.disable()
     control = socket.socket(fileno=int(sys.argv[1]))
     with tempfile.TemporaryDirectory(prefix="bfcl-", ignore_cleanup_errors=True) as root:
         prepare(Path(root))
         preload()
-        known_methods()
         if "--network" not in sys.argv:
             leave_network()
-        gc.freeze()
         control.send(b"!")
         Zygote(control, Path(root)).run()
 
