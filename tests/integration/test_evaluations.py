@@ -145,6 +145,9 @@ def test_bad_input_is_refused_before_anything_is_asked(tmp_path: Path, monkeypat
     assert "unknown scorer 'magic'" in refusal(own=[own(tmp_path) | {"scorer": "magic"}])
     assert "unknown tool 'hammer'" in refusal(own=[own(tmp_path) | {"tools": ["hammer"]}])
     assert "unknown scorer 'magic'" in refusal(own=[own(tmp_path)], second_judges=["magic"])
+    for options, told in (({"split": "../../secret"}, "a plain name"), ({"size": 3}, "allowed: split")):
+        with pytest.raises(UserError, match=told):
+            plan(spec_for("http://nowhere", "gsm8k", options={"gsm8k": options}))
 
 
 def test_broken_rows_are_left_out_and_counted_if_asked(tmp_path: Path) -> None:

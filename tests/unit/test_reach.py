@@ -17,6 +17,7 @@ from mentor.reach import Reach, ReachSettings
 from mentor.reach.hosts import Place, matches, never_a_service, place_of
 from mentor.rollout.connect import ModelSource, open_policy
 from mentor.rpc.principal import Principal, Role, acting_for
+from mentor_evaluator.matrix.spec import EvaluationSpec
 from mentor_evaluator.spec import EvaluateSpec
 from mentor_teacher.spec import TeacherSpec
 from mentor_trainer.config import TrainSpec
@@ -31,6 +32,13 @@ PLAIN = {
     "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.filters", "TeacherSpec.selection",
     "EvaluateSpec.model.name", "EvaluateSpec.model.mode", "EvaluateSpec.model.chat_format", "EvaluateSpec.model.system",
     "EvaluateSpec.judge", "EvaluateSpec.suite",
+    "EvaluationSpec.models.name", "EvaluationSpec.models.model.name", "EvaluationSpec.models.model.mode",
+    "EvaluationSpec.models.model.chat_format", "EvaluationSpec.models.model.system", "EvaluationSpec.models.thinking",
+    "EvaluationSpec.suites", "EvaluationSpec.own.name", "EvaluationSpec.own.summary", "EvaluationSpec.own.question",
+    "EvaluationSpec.own.answers", "EvaluationSpec.own.id", "EvaluationSpec.own.category", "EvaluationSpec.own.tools",
+    "EvaluationSpec.own.scorer", "EvaluationSpec.own.measures", "EvaluationSpec.own.groups", "EvaluationSpec.tools",
+    "EvaluationSpec.strategy", "EvaluationSpec.thinking", "EvaluationSpec.second_judges",
+    "EvaluationSpec.options",  # suites of ours understand it: a split's name, which joins no path, and BFCL's mode
     "TrainSpec.algorithm", "TrainSpec.judge", "TrainSpec.loss_aggregation", "TrainSpec.chat_format",
     "TrainSpec.system_prompt", "TrainSpec.tools", "TrainSpec.device", "TrainSpec.backend", "TrainSpec.loggers",
     "TrainSpec.name",
@@ -63,7 +71,7 @@ def _holds_text(annotation: Any) -> bool:
     return annotation is str or any(_holds_text(part) for part in typing.get_args(annotation) if annotation is not dict)
 
 
-@pytest.mark.parametrize("spec", [TeacherSpec, EvaluateSpec, TrainSpec])
+@pytest.mark.parametrize("spec", [TeacherSpec, EvaluateSpec, EvaluationSpec, TrainSpec])
 def test_every_field_of_every_spec_says_what_it_names_or_is_known_to_be_plain(spec: type[BaseModel]) -> None:
     ours = {field for field in PLAIN if field.startswith(f"{spec.__name__}.")}
     assert {f for f in texts(spec, spec.__name__) if not f.endswith("template_kwargs")} == ours

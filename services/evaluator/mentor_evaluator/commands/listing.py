@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mentor.errors import UserError
 from mentor.local.table import number, percent
-from mentor_evaluator.suites import SUITES, data_folder
+from mentor_evaluator.suites import SUITES, MayLack, data_folder
 
 
 def suite_rows(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -20,7 +20,7 @@ def suite_rows(folder: Path | None = None) -> list[dict[str, Any]]:
     for suite in SUITES:
         try:
             found: int | None = len(suite.load(place, skip_broken=True).questions)
-            missing = None
+            missing = suite.unavailable() if isinstance(suite, MayLack) else None
         except UserError as error:
             found, missing = None, str(error)
         rows.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from mentor_evaluator.scorers import Score
 from mentor_evaluator.suites import Loaded
 
 MATH = tuple(tool.name for tool in MATH_TOOLS)
+_SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SEARCH = (WIKIPEDIA_SEARCH.name,)
 
 
@@ -50,10 +52,16 @@ class PlacedSuite:
         Raises:
             UserError: an option that it does not understand.
         """
-        unknown = sorted(set(options) - {"split"})
-        if unknown:
-            raise UserError(f"{self.name} has no option {unknown[0]!r}", field=f"options.{self.name}", allowed="split")
-        return replace(self, **options)
+        if set(options) != {"split"}:
+            raise UserError(
+                f"options of {self.name}: {', '.join(options)}", field=f"options.{self.name}", allowed="split"
+            )
+        split = options["split"]
+        if not isinstance(split, str) or not _SPLIT.fullmatch(split):  # it becomes part of a path
+            raise UserError(
+                f"split is {split!r}", field=f"options.{self.name}.split", allowed="a plain name, such as test"
+            )
+        return replace(self, split=split)
 
     def find(self, folder: Path) -> Path:
         """The set's file.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
 
 from mentor.grading import Verdict
 from mentor.rollout.connect import ModelSource, open_policy, open_toolsets
 from mentor.rollout.descriptors import make_room
-from mentor.rollout.driver import ToolsetFactory
+from mentor.rollout.driver import Sampler, ToolsetFactory
 from mentor.rollout.journal import Journal
 from mentor.rollout.policy import Policy
 from mentor.rollout.solve import Progress, Scoring, draw_scored
@@ -21,6 +22,7 @@ from mentor_evaluator.matrix.spec import EvaluationSpec
 from mentor_evaluator.runs import TRAJECTORIES, cell_folder
 from mentor_evaluator.scorers import SCORERS
 from mentor_evaluator.strategies import STRATEGIES
+from mentor_evaluator.suites import SamplingSuite
 
 SECOND = "second/"
 """Prefix of the measures of judges that stand beside a suite's own."""
@@ -70,14 +72,26 @@ async def _draw_cell(
         context.progress((before + fraction) / total, f"{cell.key}: {message}", **figures)
 
     try:
-        return await draw_scored(
-            spec.draw_spec(cell.model), cell.questions, journal, policy, toolset_for,
-            scoring(cell.planned.suite.scorer, spec.second_judges), progress, context.count, context.should_stop,
-            sampler=STRATEGIES.get(spec.strategy).draw,
-        )  # fmt: skip
+        async with _sampler(cell, spec, run, policy) as sampler:
+            return await draw_scored(
+                spec.draw_spec(cell.model), cell.questions, journal, policy, toolset_for,
+                scoring(cell.planned.suite.scorer, spec.second_judges), progress, context.count, context.should_stop,
+                sampler=sampler,
+            )  # fmt: skip
     finally:
         journal.close()
         context.save()
+
+
+@asynccontextmanager
+async def _sampler(cell: Cell, spec: EvaluationSpec, run: Path, policy: Policy) -> AsyncIterator[Sampler]:
+    """The suite's own, or the strategy's."""
+    suite = cell.planned.suite
+    if isinstance(suite, SamplingSuite):
+        async with suite.open_sampler(cell_folder(run, cell.key), policy, spec.draw_spec(cell.model).sampling) as own:
+            yield own
+    else:
+        yield STRATEGIES.get(spec.strategy).draw
 
 
 def scoring(scorer: str, second: Sequence[str]) -> Scoring:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mentor.data.files import check_readable
 from mentor.errors import UserError
@@ -13,7 +12,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question
 from mentor_evaluator.matrix.spec import Arm, EvaluatedModel, EvaluationSpec
 from mentor_evaluator.scorers import SCORERS
-from mentor_evaluator.suites import SUITES, Loaded, Suite, WithOptions, data_folder
+from mentor_evaluator.suites import SUITES, Loaded, MayLack, SamplingSuite, Suite, WithOptions, data_folder
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def plan(spec: EvaluationSpec) -> list[Cell]:
         for model in spec.models
         for planned in suites
         for arm in spec.arms(model)
-        if arm.tools or planned.suite.groups != ("bfcl",)
+        if arm.tools or not isinstance(planned.suite, SamplingSuite)
     ]
 
 
@@ -76,17 +75,34 @@ def chosen_suites(spec: EvaluationSpec) -> list[Suite]:
     """The suites that a spec names, groups expanded, each once, in the order in which they are first named.
 
     Raises:
-        UserError: neither a suite nor a group, or the name of an own suite is taken.
+        UserError: neither a suite nor a group; one named by itself that cannot be run here; nothing that can be run; or the
+            name of an own suite is taken.
     """
     found: dict[str, Suite] = {}
+    left_out = not_run(spec)
     for name in spec.suites:
         for suite in named(name):
-            found.setdefault(suite.name, suite)
+            why = left_out.get(suite.name)
+            if why is not None and suite.name == name:
+                raise UserError(
+                    f"{name} cannot be run here: {why}", field="suites", allowed="what it needs, or other suites"
+                )
+            if why is None:
+                found.setdefault(suite.name, _with_options(suite, spec))
     for own in spec.own:
         if own.name in found or own.name in SUITES.names():
             raise UserError(f"the name {own.name!r} is taken", field="own", allowed="a name of its own")
         found[own.name] = own
+    if not found:
+        raise UserError("none of the suites can be run here", field="suites", allowed=str(left_out))
     return list(found.values())
+
+
+def not_run(spec: EvaluationSpec) -> dict[str, str]:
+    """Suites that the spec asks for and that cannot be run here, each with its reason."""
+    asked = {suite.name: _with_options(suite, spec) for name in spec.suites for suite in named(name)}
+    reasons = {name: suite.unavailable() for name, suite in asked.items() if isinstance(suite, MayLack)}
+    return {name: why for name, why in reasons.items() if why is not None}
 
 
 def named(name: str) -> Sequence[Suite]:
@@ -109,16 +125,18 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
-def _with_options(suite: Suite, options: dict[str, Any]) -> Suite:
-    if not isinstance(suite, WithOptions):
-        raise UserError(f"{suite.name} has no options", field=f"options.{suite.name}", allowed="none")
-    return suite.with_options(options)
+def _with_options(suite: Suite, spec: EvaluationSpec) -> Suite:
+    """The suite with what ``options`` says under its name, or under a group of its."""
+    for name in (suite.name, *suite.groups):
+        if options := spec.options.get(name):
+            if not isinstance(suite, WithOptions):
+                raise UserError(f"{suite.name} has no options", field=f"options.{name}", allowed="none")
+            return suite.with_options(options)
+    return suite
 
 
 def _load(suite: Suite, spec: EvaluationSpec) -> PlannedSuite:
     SCORERS.get(suite.scorer, "suites")
-    if options := spec.options.get(suite.name):
-        suite = _with_options(suite, options)
     loaded = suite.load(data_folder(), skip_broken=spec.skip_broken)
     questions = loaded.questions[: spec.max_questions]
     registry = ToolRegistry()

@@ -13,7 +13,8 @@ from mentor.data import iter_trajectories, write_text
 from mentor.grading import Verdict
 from mentor.rollout.solve import CORRECT, VERDICT
 from mentor.trajectory import Trajectory
-from mentor_evaluator.matrix.plan import Cell
+from mentor_evaluator.bfcl.sampling import leaderboards
+from mentor_evaluator.matrix.plan import Cell, not_run
 from mentor_evaluator.matrix.spec import EvaluationSpec
 from mentor_evaluator.report import build_report
 from mentor_evaluator.runs import REPORT, CellFolder, cell_folder
@@ -28,6 +29,8 @@ def matrix_report(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dic
         write_text(cell_folder(run, cell.key) / REPORT, json.dumps(report, indent=2) + "\n")
         reports[cell.key] = report
     return {
+        "not_run": not_run(spec),
+        "bfcl": _bfcl(spec, cells, run),
         "models": list(dict.fromkeys(cell.model.name for cell in cells)),
         "suites": list(dict.fromkeys(cell.planned.name for cell in cells)),
         "arms": list(dict.fromkeys(cell.arm.name for cell in cells)),
@@ -37,8 +40,7 @@ def matrix_report(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dic
 
 def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQuestion | None) -> dict[str, Any]:
     """Figures of one cell."""
-    folder = CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
-    trajectories = folder.trajectories
+    trajectories = _folder(cell, run).trajectories
     asked = {question.id for question in cell.questions}
     known = {name: calls for name, calls in (reference or {}).items() if name in asked}
     samples = spec.draw_spec(cell.model).samples
@@ -60,6 +62,16 @@ def scores(trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]
             said = trajectory.metadata.get(VERDICT, {"reason": "unknown"})
             found[trajectory.question_id].append(Verdict(correct=bool(trajectory.metadata.get(CORRECT)), **said))
     return found
+
+
+def _bfcl(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dict[str, Any]:
+    """BFCL's official numbers by ``MODEL/ARM``, where any of its categories was run."""
+    its = {cell.key: _folder(cell, run).trajectories for cell in cells if "bfcl" in cell.planned.suite.groups}
+    return {name: board.model_dump(mode="json") for name, board in leaderboards(its, not_run(spec)).items()}
+
+
+def _folder(cell: Cell, run: Path) -> CellFolder:
+    return CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
 
 
 def _reference(spec: EvaluationSpec) -> CallsByQuestion | None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import AfterValidator, Field
 
+from mentor.inference import SamplingParams
 from mentor.plugins import Plugin, Registry
+from mentor.rollout.driver import Sampler
+from mentor.rollout.policy import Policy
 from mentor.trajectory import Frozen, Question
 from mentor_evaluator.scorers import Score
 
@@ -66,6 +70,30 @@ class WithOptions(Protocol):
         Raises:
             UserError: it does not understand one of them.
         """
+        ...
+
+
+@runtime_checkable
+class SamplingSuite(Protocol):
+    """A suite whose samples are drawn in a way of its own, not by the evaluation's strategy."""
+
+    def open_sampler(
+        self, folder: Path, policy: Policy, sampling: SamplingParams
+    ) -> AbstractAsyncContextManager[Sampler]:
+        """Its sampler, for one cell. ``folder`` is the cell's, for what a later attempt can go on from.
+
+        Raises:
+            UserError: the model cannot be asked as the suite needs it.
+        """
+        ...
+
+
+@runtime_checkable
+class MayLack(Protocol):
+    """A suite that can be there and yet not be run. Asked for as part of a group it is left out, with its reason."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot be run here; None if it can."""
         ...
 
 
