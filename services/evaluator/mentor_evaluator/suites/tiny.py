@@ -25,8 +25,8 @@ class _Tiny:
     scorer: str = "math"
 
     def load(self, folder: Path, *, skip_broken: bool = False) -> Loaded:
-        placed = folder / "tiny" / self.file
-        file = placed if placed.is_file() else _shipped(placed, self.file)
+        places = (folder / "tiny" / self.file, folder / "tiny" / "questions" / self.file)
+        file = next((place for place in places if place.is_file()), None) or _shipped(places[0], self.file)
         return Loaded(questions=tuple(read_questions(file, "suites")), sources={file.name: checksum(file)})
 
     def aggregate(self, scores: Mapping[str, Sequence[Score]]) -> dict[str, float]:
