@@ -99,6 +99,32 @@ def test_the_evaluation_endpoint_serves_its_result_to_curl(stack: Stack) -> None
     assert json.loads(report)["accuracy"] == ended["result"]["accuracy"]
 
 
+def test_benchmarks_run_as_one_job_in_the_containers(stack: Stack) -> None:
+    """The tiny world with tools and without, and BFCL, whose checkers run in disposable processes of a read-only container."""
+    body = {
+        "models": [{"name": "teacher", "model": {"url": "http://model:8000", "name": "teacher"}}],
+        "suites": ["tiny", "bfcl-simple_python"], "tools": "both", "max_questions": 3, "concurrency": 8,
+        "sampling": {"max_tokens": 128, "seed": 0}, "limits": {"max_turns": 6, "max_response_tokens": 512},
+        "options": {"bfcl": {"mode": "prompt"}},
+    }  # fmt: skip
+    address = "http://127.0.0.1:8084/v1/evaluations"
+    json_header = ("-H", "content-type: application/json")
+    code, text = curl("-X", "POST", address, "-H", bearer(), *json_header, "-d", json.dumps(body))
+    assert code == 201, text
+    job = f"{address}/{json.loads(text)['id']}"
+
+    def ended() -> dict[str, Any] | None:
+        now: dict[str, Any] = json.loads(curl(job, "-H", bearer())[1])
+        return now if now["state"] not in ("queued", "running") else None
+
+    assert (last := eventually(ended, 180, what="the evaluation to end"))["state"] == "succeeded", last["error"]
+    results = json.loads(curl(f"{job}/results", "-H", bearer())[1])
+    assert len(results["cells"]) == 7 and results["bfcl"]["teacher/tools"]["categories"]["simple_python"]["scored"] == 3
+    assert all(cell["infrastructure_failures"] == 0 for cell in results["cells"].values())
+    suites = json.loads(curl("http://127.0.0.1:8084/v1/suites", "-H", bearer())[1])["suites"]
+    assert {row["suite"]: row["questions"] for row in suites}["tiny-in-domain"] == 102
+
+
 def test_every_panel_shows_data_of_the_live_prometheus(stack: Stack) -> None:
     """The distillation and the evaluation before have exercised everything but GPUs."""
     retriever_and_grpc(stack)
