@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,41 +14,43 @@ from mentor.rollout.solve import CORRECT, VERDICT
 from mentor.trajectory import Trajectory
 from mentor_evaluator.matrix.plan import Cell
 from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.measures.matrix import run_report
+from mentor_evaluator.measures.models import CellReport
 from mentor_evaluator.report import build_report
 from mentor_evaluator.runs import REPORT, CellFolder, cell_folder
 
 
 def matrix_report(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dict[str, Any]:
-    """The report of every cell, written beside its trajectories, and all of them by ``MODEL/SUITE/ARM``."""
+    """The report of every cell, written beside its trajectories, and all of them, as JSON of ``RunReport``."""
     reference = _reference(spec)
     reports = {}
     for cell in cells:
         report = cell_report(spec, cell, run, reference)
-        write_text(cell_folder(run, cell.key) / REPORT, json.dumps(report, indent=2) + "\n")
+        write_text(cell_folder(run, cell.key) / REPORT, report.model_dump_json(indent=2) + "\n")
         reports[cell.key] = report
-    return {
-        "models": list(dict.fromkeys(cell.model.name for cell in cells)),
-        "suites": list(dict.fromkeys(cell.planned.name for cell in cells)),
-        "arms": list(dict.fromkeys(cell.arm.name for cell in cells)),
-        "cells": reports,
-    }
+    return run_report([_folder(cell, run) for cell in cells], reports).model_dump(mode="json")
 
 
-def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQuestion | None) -> dict[str, Any]:
+def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQuestion | None) -> CellReport:
     """Figures of one cell."""
-    folder = CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
-    trajectories = folder.trajectories
+    trajectories = _folder(cell, run).trajectories
     asked = {question.id for question in cell.questions}
     known = {name: calls for name, calls in (reference or {}).items() if name in asked}
-    samples = spec.draw_spec(cell.model).samples
     report = build_report(
-        cell.questions, trajectories, known or None, samples=samples, judge=cell.planned.suite.scorer, seed=spec.seed
+        cell.questions, trajectories, known or None, samples=spec.draw_spec(cell.model).samples,
+        judge=cell.planned.suite.scorer, seed=spec.seed, prices=(cell.model.price_in, cell.model.price_out),
+    )  # fmt: skip
+    return report.model_copy(
+        update={
+            "skipped_rows": len(cell.planned.loaded.skipped),
+            "figures": cell.planned.suite.aggregate(scores(trajectories)),
+            "groups": list(cell.planned.suite.groups),
+        }
     )
-    return report | {
-        "skipped_rows": len(cell.planned.loaded.skipped),
-        "figures": cell.planned.suite.aggregate(scores(trajectories)),
-        "groups": list(cell.planned.suite.groups),
-    }
+
+
+def _folder(cell: Cell, run: Path) -> CellFolder:
+    return CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
 
 
 def scores(trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]]:
