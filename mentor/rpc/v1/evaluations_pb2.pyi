@@ -112,10 +112,12 @@ class CompareRunsResponse(_message.Message):
     def __init__(self, comparison_json: _Optional[str] = ...) -> None: ...
 
 class GetLeaderboardRequest(_message.Message):
-    __slots__ = ("runs",)
+    __slots__ = ("runs", "arm")
     RUNS_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
     runs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, runs: _Optional[_Iterable[str]] = ...) -> None: ...
+    arm: str
+    def __init__(self, runs: _Optional[_Iterable[str]] = ..., arm: _Optional[str] = ...) -> None: ...
 
 class GetLeaderboardResponse(_message.Message):
     __slots__ = ("leaderboard_json",)

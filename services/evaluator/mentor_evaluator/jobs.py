@@ -44,13 +44,11 @@ class EvaluateJob:
         ordered = solve(spec, questions, context, SCORERS.get(suite.scorer).score if suite else None)
         if ordered is None:
             raise Stopped
-        report = {
-            "model": spec.model.label,
-            **build_report(
-                questions, ordered, reference_calls(spec, questions), samples=spec.samples, judge=spec.judge,
-                seed=spec.seed,
-            ),
-        }  # fmt: skip
+        figures = build_report(
+            questions, ordered, reference_calls(spec, questions), samples=spec.samples,
+            judge=suite.scorer if suite else spec.judge, seed=spec.seed,
+        )  # fmt: skip
+        report = {"model": spec.model.label, **figures.model_dump(mode="json")}
         _write(spec, questions, ordered, report, context)
         return report
 

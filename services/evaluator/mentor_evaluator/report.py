@@ -1,24 +1,23 @@
-"""From trajectories to a report: every rate with its interval, infrastructure failures counted apart."""
+"""From trajectories to the report of a cell: every rate with its interval, infrastructure failures counted apart."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from mentor.analysis import (
-    CallsByQuestion,
-    alignment,
-    calls_by_question,
-    cluster_bootstrap,
-    pass_at_k,
-    tool_counts,
-    tool_usage,
-)
+from mentor.analysis import AlignmentScore, CallsByQuestion, alignment, calls_by_question, tool_counts, tool_usage
+from mentor.analysis.intervals import Estimate
+from mentor.analysis.means import skewness
+from mentor.analysis.shares import share
 from mentor.errors import UserError
-from mentor.grading import grade_qa
-from mentor.rollout.solve import CORRECT
 from mentor.trajectory import Question, Trajectory
+from mentor_evaluator.measures import accuracy, spending
+from mentor_evaluator.measures.models import FEW_QUESTIONS, CellReport
+from mentor_evaluator.measures.tokens import generated_tokens
+
+_TAIL = 10
+"""Questions per squared skewness below which the mean of a long-tailed amount may be missed too often."""
 
 
 def build_report(
@@ -29,11 +28,13 @@ def build_report(
     samples: int,
     judge: str,
     seed: int = 0,
-) -> dict[str, Any]:
-    """The report as JSON.
+    prices: spending.Prices = (0.0, 0.0),
+) -> CellReport:
+    """The figures of one model on one question set.
 
-    ``accuracy``: mean and 95% interval, bootstrap over questions. ``tool_effect``: accuracy of trajectories that called
-    a tool and of those that did not. ``pass_at_k``: unbiased, over questions all of whose samples survived.
+    Args:
+        judge: the scorer that also says which answers are equivalent, for maj@k.
+        prices: of a million prompt tokens and of a million generated ones.
 
     Raises:
         UserError: every trajectory was lost to infrastructure.
@@ -41,79 +42,69 @@ def build_report(
     kept = [t for t in trajectories if not t.failed]
     if not kept:
         raise UserError("no trajectory survived: there is nothing to report", field="backends")
-    values = correctness(kept)
+    grouped = accuracy.by_question(kept)
+    values = accuracy.correctness(kept)
+    full = accuracy.whole(values, samples)
     usage = tool_usage(trajectories)
-    student = tool_counts(kept)
-    report: dict[str, Any] = {
-        "questions": len(questions),
-        "samples": samples,
-        "trajectories": len(kept),
-        "infrastructure_failures": usage.infrastructure_failures,
-        "mode": sorted({t.mode for t in kept}),
-        "accuracy": cluster_bootstrap(values, seed=seed).model_dump(),
-        "pass_at_k": _pass_at_k(values, samples),
-        "usage": usage.model_dump(),
-        "tool_counts": dict(student),
-        "alignment": None,
-        "categories": _by_category(questions, values, seed),
-        "tool_effect": _tool_effect(kept, seed),
-    }
-    calls = calls_by_question(kept)
-    if reference_calls is not None:
-        if reference_calls.keys() & calls.keys():  # else every question with a reference was lost to infrastructure
-            report["alignment"] = alignment(reference_calls, calls, seed=seed).model_dump()
-        report["reference_tool_counts"] = _totals(reference_calls)
-    if judge.startswith("qa"):
-        report["qa"] = _qa(questions, kept)
-    return report
+    return CellReport(
+        questions=len(questions),
+        samples=samples,
+        trajectories=len(kept),
+        infrastructure_failures=usage.infrastructure_failures,
+        mode=sorted({t.mode for t in kept}),
+        accuracy=share(values),
+        avg_at_k={str(samples): share(full)} if full else {},
+        pass_at_k=accuracy.pass_at_ks(values, samples),
+        maj_at_k=accuracy.majority_at_ks({q.id: q for q in questions}, grouped, samples, judge),
+        usage=usage,
+        rates=spending.rates(grouped),
+        tokens=spending.tokens(grouped),
+        cost=spending.cost(grouped, prices),
+        latency=spending.latency(grouped),
+        endings=spending.endings(trajectories),
+        tool_counts=dict(tool_counts(kept)),
+        categories=accuracy.by_category(questions, values),
+        tool_effect=_by_use(kept),
+        measures=accuracy.measures(grouped),
+        warnings=_warnings(grouped),
+        **_beside_teacher(reference_calls, calls_by_question(kept), seed),
+    )
 
 
-def _totals(calls: CallsByQuestion) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for trajectories in calls.values():
-        for counts in trajectories:
-            total.update(counts)
-    return dict(total)
-
-
-def correctness(trajectories: Sequence[Trajectory]) -> dict[str, list[float]]:
-    """1 or 0 per surviving sample, by question id."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for trajectory in trajectories:
-        if not trajectory.failed:
-            values[trajectory.question_id].append(float(bool(trajectory.metadata.get(CORRECT))))
-    return dict(values)
-
-
-def _pass_at_k(values: Mapping[str, Sequence[float]], samples: int) -> dict[str, float]:
-    whole = [v for v in values.values() if len(v) == samples]
-    ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= samples] if whole else []
-    return {str(k): sum(pass_at_k(samples, int(sum(v)), k) for v in whole) / len(whole) for k in ks}
-
-
-def _by_category(questions: Sequence[Question], values: Mapping[str, list[float]], seed: int) -> dict[str, Any]:
-    groups: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for question in questions:
-        if question.id in values:
-            groups[question.category or question.metadata.get("kind") or question.data_source][question.id] = values[
-                question.id
-            ]
-    return {name: cluster_bootstrap(groups[name], seed=seed).model_dump() for name in sorted(groups)}
-
-
-def _tool_effect(trajectories: Sequence[Trajectory], seed: int) -> dict[str, Any]:
-    split: dict[str, list[Trajectory]] = {"with_tools": [], "without_tools": []}
-    for trajectory in trajectories:
-        split["with_tools" if trajectory.attempted_names else "without_tools"].append(trajectory)
+def _beside_teacher(teacher: CallsByQuestion | None, student: CallsByQuestion, seed: int) -> dict[str, Any]:
+    """What is known beside a teacher's calls; no score where every question with a reference was lost."""
+    if teacher is None:
+        return {}
+    shared = teacher.keys() & student.keys()
+    score: AlignmentScore | None = alignment(teacher, student, seed=seed) if shared else None
+    totals = sum((Counter(counts) for rows in teacher.values() for counts in rows), Counter[str]())
     return {
-        name: cluster_bootstrap(correctness(part), seed=seed).model_dump() if part else None
-        for name, part in split.items()
+        "alignment": score,
+        "reference_tool_counts": dict(totals),
+        "tool_differences": spending.tool_differences(teacher, student) if shared else {},
     }
 
 
-def _qa(questions: Sequence[Question], trajectories: Sequence[Trajectory]) -> dict[str, float]:
-    golds = {q.id: q.answers for q in questions}
-    totals: Counter[str] = Counter()
-    for trajectory in trajectories:
-        totals.update(grade_qa(trajectory.answer, golds[trajectory.question_id]).model_dump())
-    return {name: total / len(trajectories) for name, total in totals.items()}
+def _by_use(trajectories: Sequence[Trajectory]) -> dict[str, Estimate | None]:
+    parts = {
+        "with_tools": [t for t in trajectories if t.attempted_names],
+        "without_tools": [t for t in trajectories if not t.attempted_names],
+    }
+    return {name: share(accuracy.correctness(part)) if part else None for name, part in parts.items()}
+
+
+def _warnings(grouped: accuracy.Grouped) -> list[str]:
+    found = []
+    if len(grouped) < FEW_QUESTIONS:
+        found.append(
+            f"{len(grouped)} questions: the coverage of intervals is proven from {FEW_QUESTIONS} on, and differences between "
+            "models must be large to be seen"
+        )
+    amounts = {"tokens": generated_tokens, "calls": lambda t: float(len(t.observations))}
+    for name, measure in amounts.items():
+        per_question = [sum(v) / len(v) for v in spending.per_sample(grouped, measure).values()]
+        if len(grouped) < _TAIL * skewness(per_question) ** 2:
+            found.append(
+                f"{name} have a long tail for {len(grouped)} questions: their intervals may be too narrow above"
+            )
+    return found

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
+from mentor.errors import UserError
 from mentor.jobs.api import event_stream
 from mentor.jobs.model import Job
 from mentor_evaluator.api.evaluations import Evaluations
 from mentor_evaluator.api.samples import SamplePage
+from mentor_evaluator.comparing.models import Comparison, Leaderboard
 from mentor_evaluator.matrix.spec import EvaluationSpec
 
 EXAMPLES: dict[str, Any] = {
@@ -57,6 +59,10 @@ class SuitePage(BaseModel):
     """Every suite that this service knows."""
 
     suites: list[SuiteRow]
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def evaluations_router(api: Evaluations) -> APIRouter:
@@ -110,6 +116,23 @@ def evaluations_router(api: Evaluations) -> APIRouter:
         """Scored trajectories, page by page. Conditions: cell, model, suite, arm, question, correct, termination, tool,
         error, reason, text."""
         return await asyncio.to_thread(api.samples, job_id, filter_, page, page_size)
+
+    @router.get("/compare")
+    async def compare(runs: str, even_if: str = "") -> Comparison:
+        """Two sides, ``runs=A,B``, each an evaluation's id or ``ID:MODEL``: paired by question, corrected over suites.
+
+        Runs whose manifests differ in what matters are refused, each difference named, unless ``even_if`` lists it."""
+        sides = _listed(runs)
+        if len(sides) != 2:
+            raise UserError(
+                f"runs names {len(sides)} sides", field="runs", allowed="two, such as ID,ID or ID:MODEL,ID:MODEL"
+            )
+        return await asyncio.to_thread(api.compare, sides[0], sides[1], _listed(even_if))
+
+    @router.get("/leaderboard")
+    async def leaderboard(runs: str = "", arm: str | None = None) -> Leaderboard:
+        """Models of several evaluations, best first; without ``runs``, of the newest that have succeeded."""
+        return await asyncio.to_thread(api.leaderboard, _listed(runs), arm)
 
     @router.get("/suites")
     async def list_suites() -> SuitePage:

@@ -47,6 +47,14 @@ class EvaluationsServicer(EvaluationsServiceServicer):
         found = await asyncio.to_thread(self._api.samples, request.id, request.filter, page, size)
         return pb.ListSamplesResponse(samples_json=[s.model_dump_json() for s in found.samples], total=found.total)
 
+    async def CompareRuns(self, request: pb.CompareRunsRequest, context: Any) -> pb.CompareRunsResponse:
+        found = await asyncio.to_thread(self._api.compare, request.a, request.b, list(request.even_if))
+        return pb.CompareRunsResponse(comparison_json=found.model_dump_json())
+
+    async def GetLeaderboard(self, request: pb.GetLeaderboardRequest, context: Any) -> pb.GetLeaderboardResponse:
+        found = await asyncio.to_thread(self._api.leaderboard, list(request.runs), request.arm or None)
+        return pb.GetLeaderboardResponse(leaderboard_json=found.model_dump_json())
+
     async def ListSuites(self, request: pb.ListSuitesRequest, context: Any) -> pb.ListSuitesResponse:
         rows = await asyncio.to_thread(self._api.suites)
         return pb.ListSuitesResponse(suites_json=[json.dumps(row) for row in rows])

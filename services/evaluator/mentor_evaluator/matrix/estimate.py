@@ -20,10 +20,8 @@ from mentor.trajectory import Frozen, Trajectory
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.plan import Cell, plan
 from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.measures.tokens import generated_tokens, prompt_tokens
 from mentor_evaluator.runs import CellFolder, cell_folder
-
-_CHARS_PER_TOKEN = 3.5
-"""Where a server gave no token counts: English prose and JSON together; an estimate only."""
 
 
 class Range(Frozen):
@@ -78,7 +76,7 @@ def _estimated(cell: Cell, spec: EvaluationSpec, probed: Sequence[Trajectory]) -
     counted = _counted(cell, spec)
     if not probed:
         return counted
-    prompt, generated = [_prompt_tokens(t) for t in probed], [_generated_tokens(t) for t in probed]
+    prompt, generated = [prompt_tokens(t) for t in probed], [generated_tokens(t) for t in probed]
     rates = cell.model.price_in / 1e6, cell.model.price_out / 1e6
     cost = [rates[0] * p + rates[1] * g for p, g in zip(prompt, generated, strict=True)]
     seconds = [t.duration_s / spec.concurrency for t in probed]
@@ -99,27 +97,6 @@ def _scaled(values: Sequence[float], times: int) -> Range:
         return Range(total=middle * times)
     half = student_t(len(values) - 1) * stdev(values) / len(values) ** 0.5
     return Range(total=middle * times, low=max(0.0, middle - half) * times, high=(middle + half) * times)
-
-
-def _generated_tokens(trajectory: Trajectory) -> float:
-    return sum(
-        len(turn.token_ids) if turn.token_ids is not None else len(turn.text) / _CHARS_PER_TOKEN
-        for turn in trajectory.turns
-    )
-
-
-def _prompt_tokens(trajectory: Trajectory) -> float:
-    """Every turn sends the conversation so far."""
-    context = (
-        float(len(trajectory.prompt_ids)) if trajectory.prompt_ids else len(trajectory.question) / _CHARS_PER_TOKEN
-    )
-    total = 0.0
-    for turn in trajectory.turns:
-        total += context
-        context += len(turn.token_ids) if turn.token_ids is not None else len(turn.text) / _CHARS_PER_TOKEN
-        seen = sum(len(o.content) for o in turn.observations) / _CHARS_PER_TOKEN
-        context += len(turn.observation_ids) or seen
-    return total
 
 
 def print_estimate(cells: Sequence[CellEstimate], console: Console) -> None:

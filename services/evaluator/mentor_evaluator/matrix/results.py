@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,45 +12,49 @@ from mentor.data import iter_trajectories, write_text
 from mentor.grading import Verdict
 from mentor.rollout.solve import CORRECT, VERDICT
 from mentor.trajectory import Trajectory
+from mentor_evaluator.bfcl.aggregate import Leaderboard
 from mentor_evaluator.bfcl.sampling import leaderboards
 from mentor_evaluator.matrix.plan import Cell, not_run
 from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.measures.matrix import run_report
+from mentor_evaluator.measures.models import CellReport
 from mentor_evaluator.report import build_report
 from mentor_evaluator.runs import REPORT, CellFolder, cell_folder
 
 
 def matrix_report(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dict[str, Any]:
-    """The report of every cell, written beside its trajectories, and all of them by ``MODEL/SUITE/ARM``."""
+    """The report of every cell, written beside its trajectories, and all of them, as JSON of ``RunReport``."""
     reference = _reference(spec)
     reports = {}
     for cell in cells:
         report = cell_report(spec, cell, run, reference)
-        write_text(cell_folder(run, cell.key) / REPORT, json.dumps(report, indent=2) + "\n")
+        write_text(cell_folder(run, cell.key) / REPORT, report.model_dump_json(indent=2) + "\n")
         reports[cell.key] = report
-    return {
-        "not_run": not_run(spec),
-        "bfcl": _bfcl(spec, cells, run),
-        "models": list(dict.fromkeys(cell.model.name for cell in cells)),
-        "suites": list(dict.fromkeys(cell.planned.name for cell in cells)),
-        "arms": list(dict.fromkeys(cell.arm.name for cell in cells)),
-        "cells": reports,
-    }
+    whole = run_report([_folder(cell, run) for cell in cells], reports)
+    further = {"not_run": not_run(spec), "bfcl": _bfcl(spec, cells, run)}
+    return whole.model_copy(update=further).model_dump(mode="json")
 
 
-def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQuestion | None) -> dict[str, Any]:
+def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQuestion | None) -> CellReport:
     """Figures of one cell."""
     trajectories = _folder(cell, run).trajectories
     asked = {question.id for question in cell.questions}
     known = {name: calls for name, calls in (reference or {}).items() if name in asked}
-    samples = spec.draw_spec(cell.model).samples
     report = build_report(
-        cell.questions, trajectories, known or None, samples=samples, judge=cell.planned.suite.scorer, seed=spec.seed
+        cell.questions, trajectories, known or None, samples=spec.draw_spec(cell.model).samples,
+        judge=cell.planned.suite.scorer, seed=spec.seed, prices=(cell.model.price_in, cell.model.price_out),
+    )  # fmt: skip
+    return report.model_copy(
+        update={
+            "skipped_rows": len(cell.planned.loaded.skipped),
+            "figures": cell.planned.suite.aggregate(scores(trajectories)),
+            "groups": list(cell.planned.suite.groups),
+        }
     )
-    return report | {
-        "skipped_rows": len(cell.planned.loaded.skipped),
-        "figures": cell.planned.suite.aggregate(scores(trajectories)),
-        "groups": list(cell.planned.suite.groups),
-    }
+
+
+def _folder(cell: Cell, run: Path) -> CellFolder:
+    return CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
 
 
 def scores(trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]]:
@@ -64,14 +67,10 @@ def scores(trajectories: Sequence[Trajectory]) -> Mapping[str, Sequence[Verdict]
     return found
 
 
-def _bfcl(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dict[str, Any]:
+def _bfcl(spec: EvaluationSpec, cells: Sequence[Cell], run: Path) -> dict[str, Leaderboard]:
     """BFCL's official numbers by ``MODEL/ARM``, where any of its categories was run."""
     its = {cell.key: _folder(cell, run).trajectories for cell in cells if "bfcl" in cell.planned.suite.groups}
-    return {name: board.model_dump(mode="json") for name, board in leaderboards(its, not_run(spec)).items()}
-
-
-def _folder(cell: Cell, run: Path) -> CellFolder:
-    return CellFolder(cell_folder(run, cell.key), cell.model.name, cell.planned.name, cell.arm.name)
+    return leaderboards(its, not_run(spec))
 
 
 def _reference(spec: EvaluationSpec) -> CallsByQuestion | None:
