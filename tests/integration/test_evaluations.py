@@ -222,8 +222,18 @@ async def test_people_evaluate_look_and_page_through_samples_over_both_transport
     assert call(service, "GET", "/v1/evaluations/evaluation-none/results").status_code == 404
     suites = {row["suite"]: row for row in call(service, "GET", "/v1/suites").json()["suites"]}
     assert suites["gsm8k"]["questions"] is None and "mentor data fetch gsm8k" in suites["gsm8k"]["missing"]
+    compared = call(service, "GET", "/v1/compare", params={"runs": f"{job},{job}:scripted"}).json()
+    assert [s["difference"]["mean"] for s in compared["suites"]] == [0.0] and compared["suites"][0]["changed"] == []
+    ranked = call(service, "GET", "/v1/leaderboard").json()
+    assert [entry["model"] for entry in ranked["entries"]] == ["scripted"]
+    assert call(service, "GET", "/v1/compare", params={"runs": job}).status_code == 400
+    assert call(service, "GET", "/v1/compare", params={"runs": f"{job},{job}:nobody"}).status_code == 400
     with grpc.insecure_channel(service.grpc) as channel:
         stub: Any = EvaluationsServiceStub(channel)
+        assert json.loads(stub.CompareRuns(pb.CompareRunsRequest(a=job, b=job)).comparison_json) | {"b": ""} == {
+            **compared, "b": "",
+        }  # fmt: skip
+        assert json.loads(stub.GetLeaderboard(pb.GetLeaderboardRequest(runs=[job])).leaderboard_json) == ranked
         assert json.loads(stub.GetResults(pb.GetResultsRequest(id=job)).results_json) == results
         samples = stub.ListSamples(pb.ListSamplesRequest(id=job, filter="correct:true", page=2, page_size=3))
         assert [json.loads(s) for s in samples.samples_json] == page["samples"] and samples.total == 4
