@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import metadata
 from typing import Any
 
@@ -12,9 +13,14 @@ GROUP = "mentor.seams"
 
 
 def seams() -> dict[str, Registry[Any]]:
-    """Registries by seam, in the order of their names."""
-    entries = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
-    return {entry.name: entry.load() for entry in entries}
+    """Registries by seam, in the order of their names. One that cannot be loaded is left out, with a warning."""
+    found: dict[str, Registry[Any]] = {}
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            found[entry.name] = entry.load()
+        except Exception as error:  # somebody's package; the others are as good as ever
+            warnings.warn(f"the seam {entry.name} ({entry.value}) cannot be loaded: {error}", stacklevel=2)
+    return found
 
 
 def seam(name: str) -> Registry[Any]:

@@ -25,6 +25,7 @@ class TeacherSpec(SolveSpec):
     max_references: int = Field(default=4, ge=1, le=64)
     require_tools: bool = False
     importer: ImporterName = Field(default="questions", description="what reads `questions`: `mentor list importer`")
+    importer_options: dict[str, str] = Field(default_factory=dict, description="the importer's own, such as columns")
     filters: tuple[FilterName, ...] = Field(
         default=(), description="run after the verification, in this order: `mentor list filter`"
     )

@@ -1,0 +1,44 @@
+"""``mentor teach``: data sets of tool use. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mentor.cli.lines import clear_errors
+
+app = typer.Typer(help="Data sets of tool use: import.", no_args_is_help=True)
+
+
+@app.callback()
+def root() -> None:
+    """Data sets of tool use."""
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="what `mentor list importer` reads")],
+    importer: Annotated[str, typer.Option(help="`mentor list importer`")],
+    output: Annotated[Path, typer.Option(help="folder of the data set")],
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of the importer, such as question=text; repeat")
+    ] = None,
+    filters: Annotated[list[str] | None, typer.Option("--filter", help="`mentor list filter`; repeat")] = None,
+    selection: Annotated[str, typer.Option(help="`mentor list selection`")] = "fewest_calls",
+    max_references: Annotated[int, typer.Option(min=1, max=64, help="per question")] = 4,
+) -> None:
+    """Make a data set of traces that exist already: people's, or another model's. No model is asked.
+
+    Writes references.parquet (the published columns), references.jsonl, trajectories.jsonl, summary.json, and rejected.txt with
+    a reason for every row that could not be taken.
+    """
+    with clear_errors():
+        from mentor_teacher.importing import import_dataset
+
+        summary = import_dataset(file, importer, option or (), output, filters or (), selection, max_references)
+    typer.echo(
+        f"{summary['questions']} questions, {summary['questions_with_references']} with references, "
+        f"{summary['rejected']} rows rejected: {output}"
+    )
