@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from mentor_evaluator.commands import running
+from mentor_evaluator.commands import comparing, exporting, running, scoring
 
 app = typer.Typer(help="Benchmarks: run, score, compare, show.", no_args_is_help=True)
-running.add_commands(app)
+for module in (running, comparing, exporting, scoring):
+    module.add_commands(app)

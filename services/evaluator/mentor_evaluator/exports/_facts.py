@@ -40,5 +40,5 @@ def verdict(trajectory: Trajectory) -> dict[str, Any]:
 def sampling(run: Run, model: str) -> dict[str, Any]:
     """How the model's samples were drawn, as far as is known."""
     spec = run.manifest.spec
-    own = next((m for m in spec.get("models", ()) if m.get("name") == model), {})
+    own: dict[str, Any] = next((m for m in spec.get("models", ()) if m.get("name") == model), {})
     return own.get("sampling") or spec.get("sampling") or {}

@@ -28,7 +28,7 @@ class _Inspect:
     def export(self, run: Run, folder: Path) -> Sequence[Path]:
         reports = report_of(run).cells
         written = []
-        for cell in run.cells():
+        for cell in (cell for cell in run.cells() if cell.key in reports):
             stamp = facts.drawn_at(run).strftime("%Y-%m-%dT%H-%M-%S+00-00")
             path = folder / f"{stamp}_{cell.suite}-{cell.arm}_{_id(cell.key)}.json"
             write_text(path, json.dumps(_log(run, cell, reports[cell.key]), ensure_ascii=False, indent=1) + "\n")

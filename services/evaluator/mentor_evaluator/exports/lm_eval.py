@@ -30,7 +30,7 @@ class _LmEval:
     def export(self, run: Run, folder: Path) -> Sequence[Path]:
         reports = report_of(run).cells
         by_model: dict[str, list[CellFolder]] = defaultdict(list)
-        for cell in run.cells():
+        for cell in (cell for cell in run.cells() if cell.key in reports):
             by_model[cell.model].append(cell)
         stamp = facts.drawn_at(run).strftime("%Y-%m-%dT%H-%M-%S.000000")
         written = []

@@ -46,7 +46,7 @@ def made_again(run: Run) -> RunReport:
 
 def _cell(run: Run, cell: CellFolder, reference: CallsByQuestion | None) -> CellReport:
     spec, facts = run.manifest.spec, run.manifest.suites.get(cell.suite)
-    model = next((m for m in spec.get("models", ()) if m.get("name") == cell.model), {})
+    model: dict[str, Any] = next((m for m in spec.get("models", ()) if m.get("name") == cell.model), {})
     questions, trajectories = cell.questions, cell.trajectories
     asked = {question.id for question in questions}
     suite = SUITES.get(cell.suite) if cell.suite in SUITES.names() else None
