@@ -8,7 +8,7 @@ from typing import Any
 
 from mentor.data import write_text
 from mentor.rollout.chat_policy import assistant_message
-from mentor.rollout.prompts import user_messages
+from mentor.rollout.prompts import opening_messages
 from mentor.trajectory import Question, Trajectory
 from mentor_evaluator.runs import Run
 
@@ -28,7 +28,7 @@ def record(question: Question, trajectory: Trajectory, model_name: str) -> dict[
     """One sample as published evaluation scripts write it, with the trajectory's own fields beside."""
     return {
         "question": question.question,
-        "messages": messages(trajectory),
+        "messages": messages(question, trajectory),
         "reward_model": {"ground_truth": list(question.answers), "style": "rule"},
         "model_answer": trajectory.answer,
         "is_correct": bool(trajectory.metadata.get("correct")),
@@ -48,9 +48,9 @@ def record(question: Question, trajectory: Trajectory, model_name: str) -> dict[
     }
 
 
-def messages(trajectory: Trajectory) -> list[dict[str, Any]]:
-    """The conversation as OpenAI messages."""
-    out = user_messages(trajectory.question)
+def messages(question: Question, trajectory: Trajectory) -> list[dict[str, Any]]:
+    """The conversation as OpenAI messages, from what the question opens it with."""
+    out = opening_messages(question)
     for turn in trajectory.turns:
         out.append(assistant_message(turn))
         for seen in turn.observations:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from mentor_evaluator.commands import published, running
+from mentor_evaluator.commands import comparing, exporting, published, running, scoring
 
 app = typer.Typer(help="Benchmarks: run, score, compare, show.", no_args_is_help=True)
-running.add_commands(app)
+for module in (running, comparing, exporting, scoring):
+    module.add_commands(app)
 app.add_typer(published.app, name="published")

@@ -48,21 +48,36 @@ def suite_table(rows: list[dict[str, Any]]) -> None:
 
 def print_matrix(report: dict[str, Any], console: Console) -> None:
     """Models times suites: accuracy with its interval and n, then tool use."""
-    table = Table(title="accuracy in % with 95% interval (questions resampled), n = questions")
+    table = Table(title="accuracy in % with 95% interval over questions, n = questions")
     columns = ("model", "suite", "arm", "accuracy", "n", "samples", "lost", "usage", "invalid", "calls", "alignment")
     for column in columns:
         table.add_column(column, justify="left" if column in ("model", "suite", "arm") else "right")
     for key, cell in report["cells"].items():
         table.add_row(*_cells(key, cell))
     console.print(table)
+    for macro in report["macro"]:
+        missing = f"; not run: {', '.join(macro['missing'])}" if macro["missing"] else ""
+        console.print(
+            f"macro average {macro['group']}, {macro['model']}, {macro['arm']}: {_interval(macro['accuracy'])}{missing}",
+            markup=False,
+        )
+    for effect in report["tool_effects"]:
+        shown = f"{_interval(effect['difference'], '+')} points, p = {effect['p']:.3f}"
+        console.print(f"effect of tools, {effect['model']}, {effect['suite']}: {shown}", markup=False)
+    for warning in report["warnings"]:
+        console.print(f"to be read with care: {warning}", markup=False)
 
 
 def _cells(key: str, cell: dict[str, Any]) -> list[str]:
     model, suite, arm = key.split("/")
     found, usage = cell["accuracy"], cell["usage"]
-    shown = f"{100 * found['mean']:.1f} [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
     aligned = (cell["alignment"] or {}).get("alignment_score")
     return [
-        model, suite, arm, shown, str(found["clusters"]), str(cell["samples"]), str(cell["infrastructure_failures"]),
+        model, suite, arm, _interval(found), str(found["clusters"]), str(cell["samples"]), str(cell["infrastructure_failures"]),
         percent(usage["usage_rate"]), percent(usage["invalid_rate"]), f"{usage['calls_per_question']:.2f}", number(aligned),
     ]  # fmt: skip
+
+
+def _interval(found: dict[str, Any], sign: str = "") -> str:
+    mean, low, high = (100 * found[name] for name in ("mean", "low", "high"))
+    return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"

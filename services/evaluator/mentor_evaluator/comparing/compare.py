@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from mentor.analysis import paired_difference
+from mentor.analysis.clusters import Values
 from mentor.analysis.intervals import Estimate
 from mentor.analysis.macro import macro_average
 from mentor.analysis.means import difference
@@ -104,10 +105,16 @@ def _suite(one: Side, two: Side, key: tuple[str, str], seed: int) -> SuiteCompar
     tested = paired_test(right_a, right_b, seed=seed)
     return SuiteComparison(
         suite=key[0], arm=key[1], questions=len(names), a=share(right_a), b=share(right_b),
-        difference=difference(right_a, right_b, bound=1.0), bootstrap=paired_difference(right_a, right_b, seed=seed),
+        difference=difference(right_a, right_b, bound=1.0), bootstrap=_bootstrap(right_a, right_b, seed),
         better=tested.better, worse=tested.worse, p=tested.p, p_holm=tested.p, method=tested.method, significant=False,
         detectable=minimum_detectable(right_a, right_b), usage=_usage(a, b), changed=_changed(left, a, b),
     )  # fmt: skip
+
+
+def _bootstrap(a: Values, b: Values, seed: int) -> Estimate | None:
+    """None where nothing scatters: resampling then knows no error at all, which is not certainty."""
+    found = paired_difference(a, b, seed=seed)
+    return found if found.low < found.high else None
 
 
 def _same_question(left: Asked, right: Asked, name: str) -> bool:
@@ -142,6 +149,6 @@ def _changed(asked_of: Asked, a: Samples, b: Samples) -> list[Changed]:
                     b=shares[1],
                     answers_a=[final_answer(t) for t in a[name]],
                     answers_b=[final_answer(t) for t in b[name]],
-                )  # fmt: skip
+                )
             )
     return found

@@ -44,9 +44,9 @@ class UsageDifference(Frozen):
 class SuiteComparison(Frozen):
     """b - a on the questions of one suite, asked in one way.
 
-    ``bootstrap``: the same difference by a percentile bootstrap over questions. ``p``: McNemar's test or its extension to
-    several samples (``method``); ``p_holm``: adjusted for the number of suites; ``significant``: below 0.05 after that.
-    ``detectable``: the difference that a comparison of this size finds 4 times in 5.
+    ``bootstrap``: the same difference by a percentile bootstrap over questions, None where they are all alike. ``p``:
+    McNemar's test or its extension to several samples (``method``); ``p_holm``: adjusted for the number of suites and arms;
+    ``significant``: below 0.05 after that. ``detectable``: the difference that a comparison of this size finds 4 times in 5.
     """
 
     suite: str
@@ -55,7 +55,7 @@ class SuiteComparison(Frozen):
     a: Estimate
     b: Estimate
     difference: Estimate
-    bootstrap: Estimate
+    bootstrap: Estimate | None
     better: int
     worse: int
     p: float

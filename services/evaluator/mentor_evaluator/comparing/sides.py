@@ -37,7 +37,8 @@ class Side:
     def drawn(self) -> dict[str, Any]:
         """How samples were drawn: what the spec says of this model, else of all. Without seeds, which differ as they may."""
         spec = self.run.manifest.spec
-        own = next((model for model in spec.get("models", ()) if model.get("name") == self.model), {})
+        models: list[dict[str, Any]] = spec.get("models", [])
+        own: dict[str, Any] = next((model for model in models if model.get("name") == self.model), {})
         sampling = own.get("sampling") or spec.get("sampling")
         limits = own.get("limits") or spec.get("limits")
         return {
