@@ -7,6 +7,7 @@ so every answer is checked for what was asked.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from mentor.errors import ContentFilterError, InfrastructureError, UserError
@@ -135,10 +136,15 @@ def _sampling(endpoint: Endpoint, params: SamplingParams) -> dict[str, Any]:
 
 
 class OpenAIChatClient:
-    """``ChatClient`` over /v1/chat/completions."""
+    """``ChatClient`` over /v1/chat/completions.
 
-    def __init__(self, server: OpenAIServer) -> None:
+    ``template_kwargs`` go to the server as ``chat_template_kwargs`` (vLLM, SGLang, the local engine): switches of the
+    model's chat template, such as ``enable_thinking``.
+    """
+
+    def __init__(self, server: OpenAIServer, template_kwargs: Mapping[str, Any] | None = None) -> None:
         self.server = server
+        self.template_kwargs = dict(template_kwargs or {})
 
     async def chat(
         self,
@@ -155,6 +161,8 @@ class OpenAIChatClient:
             del body["max_tokens"]
         if tools:
             body |= {"tools": tools, "tool_choice": "auto"}
+        if self.template_kwargs:
+            body["chat_template_kwargs"] = self.template_kwargs
         reply = await self.server.post("/v1/chat/completions", body, request_id=request_id, timeout_s=timeout_s)
         choice = _only_choice(reply)
         usage = reply.get("usage") or {}

@@ -18,6 +18,10 @@ from mentor.jobs.store import JobStore
 FAMILIES: Final = {
     "mentor_trajectories": ("Trajectories drawn by jobs, by how they ended.", ("kind", "termination", "correct")),
     "mentor_tool_calls": ("Tool calls in trajectories of jobs, by outcome.", ("kind", "tool", "outcome")),
+    "mentor_model_server_starts": ("Model servers of jobs that came to serve.", ("kind", "engine")),
+    "mentor_model_server_start_seconds": ("Seconds until they served, in sum.", ("kind", "engine")),
+    "mentor_model_server_restarts": ("Model servers of jobs started again, by reason.", ("kind", "engine", "reason")),
+    "mentor_model_server_tokens": ("Tokens that model servers of jobs counted.", ("kind", "engine", "direction")),
     "mentor_training_steps": ("Training steps done by jobs.", ("kind",)),
 }
 """Counters and their labels; Prometheus appends ``_total``. Others are refused, so that none is forgotten in dashboards."""

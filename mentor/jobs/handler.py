@@ -63,7 +63,10 @@ class JobContext:
         self._files = files
         self._outbox = Outbox(store, claim.job.id, claim.job.kind, claim.fence)
         self._stop = False
-        self._reported = 0.0
+        self._reported = self._fraction = 0.0
+        self._message = ""
+        self._metrics: dict[str, Any] = {}
+        self._beside: dict[str, Any] = {}
 
     def listen_for_stop(self) -> None:
         """Take SIGTERM as the request to stop; to be called in the main thread."""
@@ -87,11 +90,27 @@ class JobContext:
         now = time.monotonic()
         if not metrics and fraction < 1 and now - self._reported < 0.2:
             return
-        self._reported = now
-        data = {"fraction": fraction, "message": message, **({"metrics": metrics} if metrics else {})}
-        fields: dict[str, Any] = {"progress": fraction, "message": message}
+        self._reported, self._fraction, self._message = now, fraction, message
+        self._metrics = metrics or self._metrics
+        self._report(message, metrics)
+
+    def tell(self, message: str, **metrics: Any) -> None:
+        """A word from beside the work (a model server that starts), or figures: progress stays where it is.
+
+        Its figures stand beside those of ``progress`` until they are told anew. An empty message leaves the last.
+
+        Raises:
+            LeaseLostError: the job has passed to another worker.
+        """
+        self._message = message or self._message
+        self._beside |= metrics
+        self._report(self._message, metrics)
+
+    def _report(self, message: str, metrics: dict[str, Any]) -> None:
+        data = {"fraction": self._fraction, "message": message, **({"metrics": metrics} if metrics else {})}
+        fields: dict[str, Any] = {"progress": self._fraction, "message": message}
         if metrics:
-            fields["metrics"] = metrics
+            fields["metrics"] = {**self._metrics, **self._beside}
         self._outbox.record("progress", data, fields)
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -33,6 +33,14 @@ class PlainOnly(Protocol):
 
     def require_plain(self) -> None:
         """Raise ``ForbiddenError`` on what only operators may ask for."""
+        ...
+
+
+class PlainArguments(Protocol):
+    """A part of a spec that knows which of its arguments reach nothing."""
+
+    def require_plain_argument(self, field: str, argument: str) -> None:
+        """Raise ``ForbiddenError`` on one that is for operators."""
         ...
 
 
@@ -108,6 +116,11 @@ def _grants(entry: str, name: str, place: Place | None) -> bool:
     return known and (not at or (place is not None and matches(place, host)))
 
 
+def _argument(item: Named, settings: ReachSettings) -> None:
+    if not caller.get().operator:
+        cast(PlainArguments, item.owner).require_plain_argument(item.field, item.value)
+
+
 def _refused(item: Named, why: str, allowed: str, setting: str) -> UserError:
     return UserError(
         f"{item.field}: {item.value!r} {why}", field=item.field, allowed=f"{allowed}; see {variable(setting)}"
@@ -121,4 +134,5 @@ _CHECKS: dict[Reach, Callable[[Named, ReachSettings], None]] = {
     Reach.SERVICE: _service,
     Reach.RAY: _host("ray_hosts"),
     Reach.VARIABLE: _variable,
+    Reach.ARGUMENT: _argument,
 }

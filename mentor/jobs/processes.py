@@ -58,6 +58,18 @@ def marked(job_id: str, last_fence: int | None = None) -> list[psutil.Process]:
     return found
 
 
+def carrying(variable: str, value: str) -> list[psutil.Process]:
+    """Living processes of this machine whose environment has that value, except this one and its ancestors."""
+    own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            marked = process.pid not in own and process.environ().get(variable) == value
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def descendants() -> list[psutil.Process]:
     """All living descendants of this process."""
     with contextlib.suppress(psutil.Error):

@@ -24,6 +24,8 @@ class Reach(Enum):
     """URL of a Ray cluster's job server: what it is sent, it runs."""
     VARIABLE = auto()
     """Environment variable whose value goes, as a key, to the ``url`` beside it."""
+    ARGUMENT = auto()
+    """An argument of a program that the worker starts; the model that holds it knows which are plain."""
 
 
 @dataclass(frozen=True)

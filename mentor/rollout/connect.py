@@ -1,7 +1,7 @@
 """From a spec to a model that can be asked and tools that can be called: shared by teacher and evaluator.
 
 Which model: an OpenAI-compatible endpoint (``url``), or a folder in Hugging Face format (``path``), which the local
-engine loads into this process.
+engine loads into this process, or which a model server of the job's own serves (``serve``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from mentor.chat import load_format
 from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.inference.servers.spec import ServeSpec
+from mentor.inference.servers.watch import Watch
 from mentor.reach import Reach
 from mentor.reach.own import retriever_target, sandbox_target
 from mentor.rollout.chat_policy import ChatPolicy
@@ -34,12 +36,14 @@ class ModelSource(Frozen):
     """A model: exactly one of ``url`` (with ``name``) and ``path``.
 
     ``mode``: ``token`` (ids in, ids out; needs ``tokenizer`` for a URL), ``chat`` (the server renders and parses), or
-    ``auto``: token for a path or where a tokenizer is given, else chat.
+    ``auto``: token for a path or where a tokenizer is given, else chat. ``serve``: the job starts a model server for the
+    path, and ends it. ``template_kwargs`` (``enable_thinking``) go into the chat template, here or at the server.
     """
 
     url: Annotated[str | None, Reach.MODEL] = None
     name: str | None = None
     path: Annotated[str | None, Reach.PATH] = None
+    serve: ServeSpec | None = Field(default=None, description="a model server that the job starts for `path`")
     mode: Literal["auto", "token", "chat"] = "auto"
     tokenizer: Annotated[str | None, Reach.PATH] = None
     chat_format: str = "auto"
@@ -61,6 +65,10 @@ class ModelSource(Frozen):
             raise ValueError(f"url is {self.url!r}; allowed: http://... or https://...")
         if self.url is not None and not self.name:
             raise ValueError("name is missing: the model's id at the endpoint")
+        if self.serve is not None and self.path is None:
+            raise ValueError("serve goes with path: a server at a url is started by somebody else")
+        if self.path is not None and self.serve is None and self.mode == "chat":
+            raise ValueError("mode is chat; allowed: token or auto, or serve beside path (a server renders and parses)")
         if self.url is not None and self.mode == "token" and self.tokenizer is None:
             raise ValueError("tokenizer is missing: token mode renders here, so it needs the model's tokenizer folder")
         return self
@@ -114,14 +122,22 @@ async def open_toolsets(backends: ToolBackends, registry: ToolRegistry) -> Async
 
 
 @asynccontextmanager
-async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
-    """The model, connected or loaded, and let go at the end.
+async def open_policy(source: ModelSource, watch: Watch | None = None) -> AsyncIterator[Policy]:
+    """The model, connected, loaded or served, and let go at the end.
+
+    Args:
+        watch: the job's context: it keeps the log of a server that is started, and hears how it is.
 
     Raises:
         UserError: the path holds no usable model, or the endpoint does not serve ``name``.
-        InfrastructureError: the endpoint cannot be reached.
+        InfrastructureError: the endpoint cannot be reached, or the server cannot be kept up: then the block is cancelled.
+        Stopped: the job was told to stop while the server was being started.
     """
     source.check()
+    if source.serve is not None:
+        async with _served_policy(source, source.serve, watch) as policy:
+            yield policy
+        return
     if source.path is not None:
         async with _local_policy(source) as policy:
             yield policy
@@ -130,14 +146,18 @@ async def open_policy(source: ModelSource) -> AsyncIterator[Policy]:
     server = OpenAIServer(Endpoint(url=source.url or "", model=source.name or "", api_key=key))
     try:
         await server.check()
-        if source.mode == "token" or (source.mode == "auto" and source.tokenizer):
-            chat_format = load_format(_tokenizer(source.tokenizer or ""), source.chat_format, **source.template_kwargs)
-            client = OpenAITokenClient(server)
-            yield TokenPolicy(client, chat_format, source.label, source.system, server.context_limit)
-        else:
-            yield ChatPolicy(OpenAIChatClient(server), source.label, source.system, server.context_limit)
+        yield _policy(source, server, source.tokenizer)
     finally:
         await server.close()
+
+
+def _policy(source: ModelSource, server: OpenAIServer, tokenizer: str | None) -> Policy:
+    """Token mode where there is a tokenizer, unless chat is asked for."""
+    if tokenizer is None or source.mode == "chat":
+        client = OpenAIChatClient(server, source.template_kwargs)
+        return ChatPolicy(client, source.label, source.system, server.context_limit)
+    chat_format = load_format(_tokenizer(tokenizer), source.chat_format, **source.template_kwargs)
+    return TokenPolicy(OpenAITokenClient(server), chat_format, source.label, source.system, server.context_limit)
 
 
 def _key(variable: str) -> str:
@@ -146,6 +166,16 @@ def _key(variable: str) -> str:
         message = f"the job's environment has neither {variable} nor {variable}_FILE"
         raise UserError(message, field="model.api_key_env", allowed="a variable that the worker has")
     return key
+
+
+@asynccontextmanager
+async def _served_policy(source: ModelSource, serve: ServeSpec, watch: Watch | None) -> AsyncIterator[Policy]:
+    from mentor.inference.servers.serving import serving
+
+    folder = Path(source.path or "")
+    async with serving(serve, folder, source.label, threads=source.threads, watch=watch) as server:
+        await server.check()
+        yield _policy(source, server, source.tokenizer or str(folder))
 
 
 @asynccontextmanager

@@ -77,6 +77,7 @@ class Progress(Protocol):
     workdir: Path
 
     def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
+    def tell(self, message: str, **metrics: Any) -> None: ...
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
     def should_stop(self) -> bool: ...
     def save(self) -> None: ...
@@ -89,6 +90,7 @@ class Unwatched:
         self.workdir = workdir
 
     def progress(self, fraction: float, message: str = "", **metrics: Any) -> None: ...
+    def tell(self, message: str, **metrics: Any) -> None: ...
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None: ...
     def save(self) -> None: ...
     def should_stop(self) -> bool:
@@ -134,6 +136,7 @@ def solve(
     Raises:
         UserError: the model cannot be used.
         InfrastructureError: more was lost to outages than the spec allows.
+        Stopped: told to stop while a model server was being started.
     """
     make_room(spec.concurrency)
     journal = Journal(context.workdir / "trajectories.jsonl")
@@ -156,7 +159,7 @@ async def _draw(
     spec: SolveSpec, questions: list[Question], journal: Journal, context: Progress, score: Scoring
 ) -> bool:
     async with (
-        open_policy(spec.model) as policy,
+        open_policy(spec.model, context) as policy,
         open_toolsets(spec.backends, registry_for(spec.tools)) as toolset_for,
     ):
         return await draw_scored(

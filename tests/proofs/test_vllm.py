@@ -1,7 +1,7 @@
 """A real vLLM (its CPU build) as a job's model server: `make vllm-proof`. Beside the gate, not in it: it installs gigabytes.
 
 With a context of 1,024 the default spec (8,192 tokens a turn) must work in both modes, and greedy decoding must give the
-local engine's very tokens.
+local engine's very tokens. A job that starts vLLM itself survives its kill -9 in the middle, with the same tokens.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import pytest
 
 from mentor.data import read_questions, write_questions
 from mentor.inference import SamplingParams
+from mentor.jobs.processes import marked
 from mentor.rollout.connect import ModelSource, ToolBackends
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.solve import SolveSpec, load_questions, solve
 from mentor.trajectory import Question, Termination, Trajectory
 from tests.support.quiet import Quiet
+from tests.support.served import served_jobs
 from tests.support.service_process import ROOT, ServiceProcess, running_process
 from tests.support.waiting import eventually
 
@@ -102,6 +104,35 @@ async def test_the_default_spec_works_where_the_context_is_small(
     right = sum(bool(t.metadata["correct"]) for t in found)
     print(f"{mode}: {right} of {len(found)} right", file=sys.stderr)
     assert right > 0.6 * len(found)
+
+
+def test_a_job_manages_vllm_from_start_to_stop_and_survives_its_kill_with_the_local_engines_very_tokens(
+    sandbox: ServiceProcess, tmp_path: Path
+) -> None:
+    write_questions(questions(), tmp_path / "questions.jsonl")
+    spec: dict[str, Any] = {
+        "questions": str(tmp_path / "questions.jsonl"), "backends": {"sandbox": sandbox.grpc}, "concurrency": 4,
+        "sampling": {"temperature": 0.0, "max_tokens": 256, "seed": 0}, "limits": {"max_response_tokens": 512},
+    }  # fmt: skip
+    serve = {
+        "engine": "vllm", "max_model_len": CONTEXT, "dtype": "float32", "max_num_seqs": 32, "restarts": 1,
+        "max_num_batched_tokens": 32 * CONTEXT, "enable_prefix_caching": True, "arguments": ["--enforce-eager"],
+    }  # fmt: skip
+    with served_jobs(tmp_path / "stack", MENTOR_ENGINE_VLLM=str(INTERPRETER), **VARIABLES) as jobs:
+        over = jobs.submit("teacher", model={"path": str(TEACHER), "serve": serve}, **spec)
+        jobs.drawn(over, 10, 900)
+        jobs.server(over, "vllm").kill()
+        jobs.succeeded(over, 900)
+        assert not marked(over.id)
+        assert jobs.counted("mentor_model_server_restarts") == {("vllm", "died"): 1}
+        figures = {n: jobs.counted(f"mentor_model_server_{n}") for n in ("starts", "start_seconds", "tokens")}
+        here = jobs.submit("teacher", model={"path": str(TEACHER)}, **spec)
+        jobs.succeeded(here, 600)
+        ours, theirs = jobs.trajectories(here), jobs.trajectories(over)
+    assert figures["starts"] == {("vllm",): 2} and figures["tokens"]["vllm", "generated"] > 0
+    same = [[t.token_ids for t in a.turns] == [t.token_ids for t in b.turns] for a, b in zip(theirs, ours, strict=True)]
+    print(f"{sum(same)} of {len(same)} trajectories have the same tokens; {figures}", file=sys.stderr)
+    assert all(same) and not any(t.failed for t in theirs)
 
 
 async def test_greedy_decoding_gives_the_local_engines_very_tokens(

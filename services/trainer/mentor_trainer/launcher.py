@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import psutil
 
 from mentor.errors import InfrastructureError
-from mentor.jobs.processes import kill_until_gone
+from mentor.jobs.processes import carrying, kill_until_gone
 from mentor.trajectory import Frozen
 from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
 
@@ -182,14 +182,7 @@ def sweep() -> None:
 
 def processes_of(run: str) -> list[psutil.Process]:
     """Living processes that carry a run's mark, this one and its ancestors excepted."""
-    own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            marked = process.pid not in own and process.environ().get(RUN_VARIABLE) == run
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+    return carrying(RUN_VARIABLE, run)
 
 
 def _is_ours(pid: int, run: str) -> bool:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from mentor.data import write_text
+from mentor.jobs.handler import Stopped
 from mentor.local.progress import new_progress
 from mentor_evaluator.commands.listing import print_matrix
 from mentor_evaluator.matrix.draw import draw_matrix
@@ -41,6 +42,11 @@ class LiveContext:
         self._bars.update(self._bar, completed=fraction, message=message)
         if metrics:
             self.live.update(self._shown())
+
+    def tell(self, message: str, **metrics: Any) -> None:
+        """A word from beside the work: of a model server that starts."""
+        if message:
+            self._bars.update(self._bar, message=message)
 
     def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
         """Nobody scrapes a command."""
@@ -80,7 +86,10 @@ def run_here(spec: EvaluationSpec, output: Path | None, records: Path | None = N
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, context.stop)
     with context.live:
-        complete = draw_matrix(spec, cells, folder, context)
+        try:
+            complete = draw_matrix(spec, cells, folder, context)
+        except Stopped:  # while a model server was being started
+            complete = False
     if not complete:
         console.print(f"stopped; `mentor eval run ... --output {folder}` goes on from here")
         return _STOPPED

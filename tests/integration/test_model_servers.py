@@ -1,0 +1,239 @@
+"""Model servers that jobs start: served from a folder, killed, hung, refused, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from mentor.data import read_questions, write_questions
+from mentor.errors import InfrastructureError, UserError
+from mentor.inference import SamplingParams
+from mentor.inference.servers.command import MARK_VARIABLE
+from mentor.inference.servers.serving import ManagedClient, serving
+from mentor.inference.servers.spec import ServeSpec
+from mentor.jobs.handler import Stopped
+from mentor.jobs.processes import carrying
+from mentor.rollout.connect import ModelSource, open_policy
+from tests.support.served import ServedJobs, served_jobs
+from tests.support.service_process import ServiceProcess, running_process
+from tests.support.waiting import eventually
+
+TINY = Path(__file__).parents[2] / "examples" / "tiny"
+TEACHER = TINY / "checkpoints" / "teacher"
+SMALL = f"{sys.executable} -m tests.support.small_server"
+GREEDY = SamplingParams(temperature=0.0, max_tokens=32)
+
+
+class Watching:
+    """What a job's context is to a server: remembers what it is told."""
+
+    def __init__(self, workdir: Path) -> None:
+        self.workdir = workdir
+        self.said: list[str] = []
+        self.figures: dict[str, float] = {}
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.stop = False
+
+    def tell(self, message: str, **metrics: Any) -> None:
+        self.said.append(message)
+        self.figures |= metrics
+
+    def count(self, name: str, amount: float = 1.0, **labels: str) -> None:
+        self.counts[name.removeprefix("mentor_model_server_"), *labels.values()] += amount
+
+    def should_stop(self) -> bool:
+        return self.stop
+
+
+@pytest.fixture
+def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watching:
+    monkeypatch.setenv("MENTOR_ENGINE_LOCAL", SMALL)
+    monkeypatch.setenv("MENTOR_SECRET", "ours")
+    return Watching(tmp_path)
+
+
+def serve(**fields: Any) -> ServeSpec:
+    return ServeSpec.model_validate({"engine": "local", "start_timeout_s": 60, **fields})
+
+
+async def asked(client: ManagedClient) -> str:
+    """The process id of the server that answered."""
+    reply = await client.post("/v1/chat/completions", {"model": "m"}, request_id="r", timeout_s=60)
+    return str(reply["choices"][0]["message"]["content"]).strip("</answer>")
+
+
+def pid_of(client: ManagedClient) -> int:
+    return int(httpx.get(f"{client.endpoint.url}/health", trust_env=False).json()["pid"])
+
+
+async def test_a_server_that_is_killed_comes_back_on_its_port_and_requests_outlast_it(watch: Watching) -> None:
+    async with serving(serve(), TEACHER, "m", watch=watch) as client:
+        first = pid_of(client)
+        assert await asked(client) == str(first)
+        os.kill(first, signal.SIGKILL)
+        second = await asked(client)
+        assert await client.server.up() == 2
+        assert second.isdigit() and int(second) != first
+        mark = psutil.Process(int(second)).environ()[MARK_VARIABLE]
+    assert not carrying(MARK_VARIABLE, mark)
+    assert watch.counts["restarts", "local", "died"] == 1 and watch.counts["starts", "local"] == 2
+    assert watch.counts["tokens", "local", "generated"] == 7 and "generated_tokens_per_s" in watch.figures
+    assert any("died with exit code 137: restart 1 of 3" in said for said in watch.said)
+
+
+async def test_a_server_that_hangs_is_killed_and_started_again(watch: Watching) -> None:
+    async with serving(serve(hang_s=0.5), TEACHER, "m", watch=watch) as client:
+        first = pid_of(client)
+        os.kill(first, signal.SIGSTOP)
+        while not watch.counts["restarts", "local", "hung"]:
+            await asyncio.sleep(0.02)
+        assert await asked(client) != str(first)
+        assert not psutil.pid_exists(first)
+
+
+async def test_what_it_started_ends_with_it_daemons_too_and_nothing_of_ours_is_handed_on(
+    watch: Watching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_DAEMON", str(tmp_path / "daemon"))
+    async with serving(serve(), TEACHER, "m", watch=watch) as client:
+        daemon = psutil.Process(int((tmp_path / "daemon").read_text()))
+        variables = httpx.get(f"{client.endpoint.url}/health", trust_env=False).json()["variables"]
+        assert daemon.is_running() and "MENTOR_SECRET" not in variables and MARK_VARIABLE in variables
+    assert not daemon.is_running()
+
+
+async def test_when_restarts_are_used_up_the_work_ends_with_the_logs_reason(
+    watch: Watching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMALL_DIES_LATER", str(tmp_path / "dies"))
+    with pytest.raises(InfrastructureError, match="1 restarts are used up: OutOfMemoryError: the model does not fit"):
+        async with serving(serve(restarts=1), TEACHER, "m", watch=watch) as client:
+            (tmp_path / "dies").touch()
+            os.kill(pid_of(client), signal.SIGKILL)
+            await asked(client)
+    tail = capsys.readouterr().err
+    assert "--- m.log: the last lines" in tail and "shutting down" in tail and "(key ***)" in tail
+    assert (tmp_path / "servers" / "m.log").exists()
+
+
+async def test_an_error_of_the_work_itself_stays_what_it_is(watch: Watching) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with serving(serve(), TEACHER, "m", watch=watch):
+            raise KeyError("mine")
+
+
+async def test_a_server_that_never_serves_is_one_line(watch: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALL_DIES", "1")
+    with pytest.raises(InfrastructureError, match="exit code 3 before it served: OutOfMemoryError: the model") as ended:
+        async with serving(serve(), TEACHER, "m", watch=watch):
+            pass
+    assert "\n" not in str(ended.value)
+    monkeypatch.setenv("MENTOR_ENGINE_LOCAL", f"{sys.executable} -c 'import time; time.sleep(600)'")
+    with pytest.raises(InfrastructureError, match=r"did not serve within 0.5 s: it said nothing"):
+        async with serving(serve(start_timeout_s=0.5), TEACHER, "n", watch=watch):
+            pass
+
+
+async def test_an_argument_that_the_engine_refuses_is_the_specs_fault(watch: Watching) -> None:
+    with pytest.raises(UserError, match=r"error: unrecognized arguments: --nonsense=1") as refused:
+        async with serving(serve(arguments=["--nonsense=1"]), TEACHER, "m", watch=watch):
+            pass
+    assert refused.value.field == "model.serve"
+
+
+async def test_a_job_that_is_told_to_stop_does_not_wait_for_its_server(
+    watch: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MENTOR_ENGINE_LOCAL", f"{sys.executable} -c 'import time; time.sleep(600)'")
+    watch.stop = True
+    with pytest.raises(Stopped):
+        async with serving(serve(), TEACHER, "m", watch=watch):
+            pass
+
+
+async def test_an_engine_that_is_not_set_up_and_a_folder_that_is_not_there_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MENTOR_ENGINE_VLLM", raising=False)
+    with pytest.raises(UserError, match=r"vllm is not set up on this worker.*MENTOR_ENGINE_VLLM"):
+        async with open_policy(ModelSource(path=str(TEACHER), serve=ServeSpec())):
+            pass
+    monkeypatch.setenv("MENTOR_ENGINE_VLLM", "/no/such/python")
+    with pytest.raises(UserError, match="names no program of this worker"):
+        async with open_policy(ModelSource(path=str(TEACHER), serve=ServeSpec())):
+            pass
+    with pytest.raises(UserError, match="is not a folder"):
+        async with open_policy(ModelSource(path=str(tmp_path / "none"), serve=ServeSpec())):
+            pass
+
+
+# --- jobs, with the local engine
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[ServiceProcess]:
+    with running_process("mentor_sandbox") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedJobs]:
+    with served_jobs(tmp_path_factory.mktemp("served")) as made:
+        yield made
+
+
+def test_from_a_folder_to_a_data_set_though_the_server_is_killed_in_the_middle(
+    jobs: ServedJobs, sandbox: ServiceProcess, tmp_path: Path
+) -> None:
+    known = [q for q in read_questions(TINY / "questions" / "in_domain.jsonl") if "search" not in str(q.tools)][:24]
+    write_questions(known, tmp_path / "questions.jsonl")
+    job = jobs.submit(
+        "teacher", questions=str(tmp_path / "questions.jsonl"), samples=2, concurrency=2, max_infrastructure_share=0,
+        backends={"sandbox": sandbox.grpc}, sampling={"temperature": 0.5, "max_tokens": 128, "seed": 0},
+        model={"path": str(TEACHER), "serve": {"engine": "local"}},
+    )  # fmt: skip
+    jobs.drawn(job, 4)
+    jobs.server(job).kill()
+    done = jobs.succeeded(job)
+    assert (done.attempt, done.lapses) == (1, 0)
+    drawn = Counter((t.question_id, t.sample) for t in jobs.trajectories(job) if not t.failed)
+    assert drawn == {(q.id, sample): 1 for q in known for sample in range(2)}
+    assert jobs.counted("mentor_model_server_restarts") == {("local", "died"): 1}
+    assert jobs.counted("mentor_model_server_starts") == {("local",): 2}
+    assert jobs.counted("mentor_model_server_tokens")["local", "generated"] > 0
+    assert done.metrics["generated_tokens_per_s"] > 0
+    jobs.nothing_left(job)
+
+
+def test_kill_9_of_the_worker_leaves_no_server_and_the_next_attempt_starts_its_own(
+    jobs: ServedJobs, tmp_path: Path
+) -> None:
+    rows = "".join(json.dumps({"id": f"r{n}", "question": f"{n} + {n}?", "answer": 2 * n}) + "\n" for n in range(4))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    own = {"name": "sums", "file": str(tmp_path / "rows.jsonl")}
+    model = {"path": str(TEACHER), "serve": {"engine": "local"}, "mode": "chat"}
+    job = jobs.submit(
+        "evaluation", models=[{"name": "tiny", "model": model}], own=[own], tools="without",
+        sampling={"temperature": 0.0, "max_tokens": 16, "seed": 0},
+    )  # fmt: skip
+    server = jobs.server(job)
+    worker = jobs.stack.workers[-1]
+    worker.kill()
+    worker.wait()
+    eventually(lambda: not server.is_running(), 30, what="the server to be gone")
+    jobs.nothing_left(job)
+    jobs.worker()
+    done = jobs.succeeded(job)
+    assert done.attempt == 2 and done.result is not None
+    assert done.result["cells"]["tiny/sums/no-tools"]["trajectories"] == 4
