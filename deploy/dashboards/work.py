@@ -73,12 +73,42 @@ def _trajectories(kind: str) -> Section:
     )
 
 
+def _servers(kind: str) -> Section:
+    where = f'kind=~"{kind}"'
+    started = f"sum by (engine) (increase(mentor_model_server_starts_total{{{where}}}[1h]))"
+    seconds = f"sum by (engine) (increase(mentor_model_server_start_seconds_total{{{where}}}[1h]))"
+    return Section(
+        "Model servers of jobs",
+        (
+            Panel(
+                "Tokens per second",
+                ((rate("mentor_model_server_tokens_total", "engine, direction", where), "{{engine}} {{direction}}"),),
+                about="As the servers count them; read every ten seconds.",
+            ),
+            Panel(
+                "Seconds until they serve", ((f"{seconds} / {started}", "{{engine}}"),), "s", "Mean of the last hour."
+            ),
+            Panel(
+                "Restarts in an hour",
+                (
+                    (
+                        f"sum by (engine, reason) (increase(mentor_model_server_restarts_total{{{where}}}[1h]))",
+                        "{{engine}} {{reason}}",
+                    ),
+                ),
+                about="`died`, `hung` (no answer to its health check) or `start` (it died while it was started again).",
+            ),
+        ),
+    )
+
+
 TEACHER = Board(
     "teacher",
     "Teacher",
     (
         _jobs("teacher"),
         _trajectories("teacher"),
+        _servers("teacher"),
         Section(
             "Model server",
             (
@@ -188,6 +218,7 @@ EVALUATOR = Board(
         ),
         _jobs("evaluate|evaluation"),
         _trajectories("evaluate|evaluation"),
+        _servers("evaluate|evaluation"),
         red("evaluator"),
     ),
 )

@@ -41,7 +41,15 @@ def gpus_wanted(spec: dict[str, Any]) -> int:
     """Devices that a job of this spec takes on the machine of its worker: none on the CPU, or in a Ray cluster."""
     if spec.get("device") == "cpu" or spec.get("ray_address"):
         return 0
-    return int(spec.get("n_gpus_per_node") or spec.get("gpus") or 0)
+    return max(int(spec.get("n_gpus_per_node") or spec.get("gpus") or 0), _shared_by_a_model(spec))
+
+
+def _shared_by_a_model(spec: dict[str, Any]) -> int:
+    """The most devices over which a model server of the job spreads its model (``ServeSpec.tensor_parallel``)."""
+    evaluated = spec.get("models")
+    inner = [entry.get("model") for entry in evaluated if isinstance(entry, dict)] if evaluated else []
+    serves = [model.get("serve") for model in (spec.get("model"), *inner) if isinstance(model, dict)]
+    return max((int(serve.get("tensor_parallel") or 0) for serve in serves if isinstance(serve, dict)), default=0)
 
 
 class GpuLeases:

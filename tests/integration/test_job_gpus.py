@@ -76,6 +76,10 @@ def test_what_a_spec_takes_of_its_workers_machine() -> None:
     assert gpus_wanted({"n_gpus_per_node": 8, "device": "cpu"}) == 0
     assert gpus_wanted({"n_gpus_per_node": 8, "ray_address": "http://ray:8265"}) == 0
     assert gpus_wanted({"gpus": 1}) == 1
+    served = {"path": "/m", "serve": {"engine": "vllm", "tensor_parallel": 2}}
+    assert gpus_wanted({"model": served}) == 2 and gpus_wanted({"model": served, "gpus": 4}) == 4
+    assert gpus_wanted({"models": [{"model": {"path": "/m"}}, {"model": served}], "gpus": 1}) == 2
+    assert gpus_wanted({"model": "/a/folder", "models": None}) == 0
 
 
 @pytest.mark.parametrize(("named", "number"), [("", 0), ("-1", 0), ("0,1", 2), ("MIG-a", 1)])

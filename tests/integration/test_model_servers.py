@@ -178,7 +178,7 @@ async def test_an_engine_that_is_not_set_up_and_a_folder_that_is_not_there_are_r
             pass
 
 
-# --- jobs, with the local engine
+# --- jobs
 
 
 @pytest.fixture(scope="module")
@@ -189,21 +189,21 @@ def sandbox() -> Iterator[ServiceProcess]:
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedJobs]:
-    with served_jobs(tmp_path_factory.mktemp("served")) as made:
+    with served_jobs(tmp_path_factory.mktemp("served"), lease_s=3) as made:
         yield made
 
 
 def test_from_a_folder_to_a_data_set_though_the_server_is_killed_in_the_middle(
     jobs: ServedJobs, sandbox: ServiceProcess, tmp_path: Path
 ) -> None:
-    known = [q for q in read_questions(TINY / "questions" / "in_domain.jsonl") if "search" not in str(q.tools)][:24]
+    known = [q for q in read_questions(TINY / "questions" / "in_domain.jsonl") if "search" not in str(q.tools)][:10]
     write_questions(known, tmp_path / "questions.jsonl")
     job = jobs.submit(
         "teacher", questions=str(tmp_path / "questions.jsonl"), samples=2, concurrency=2, max_infrastructure_share=0,
         backends={"sandbox": sandbox.grpc}, sampling={"temperature": 0.5, "max_tokens": 128, "seed": 0},
         model={"path": str(TEACHER), "serve": {"engine": "local"}},
     )  # fmt: skip
-    jobs.drawn(job, 4)
+    jobs.drawn(job, 3)
     jobs.server(job).kill()
     done = jobs.succeeded(job)
     assert (done.attempt, done.lapses) == (1, 0)
@@ -217,8 +217,13 @@ def test_from_a_folder_to_a_data_set_though_the_server_is_killed_in_the_middle(
 
 
 def test_kill_9_of_the_worker_leaves_no_server_and_the_next_attempt_starts_its_own(
-    jobs: ServedJobs, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
+    with served_jobs(tmp_path / "served", lease_s=3, environment={"MENTOR_ENGINE_LOCAL": SMALL}) as jobs:
+        _killed_worker(jobs, tmp_path)
+
+
+def _killed_worker(jobs: ServedJobs, tmp_path: Path) -> None:
     rows = "".join(json.dumps({"id": f"r{n}", "question": f"{n} + {n}?", "answer": 2 * n}) + "\n" for n in range(4))
     (tmp_path / "rows.jsonl").write_text(rows)
     own = {"name": "sums", "file": str(tmp_path / "rows.jsonl")}
@@ -227,7 +232,7 @@ def test_kill_9_of_the_worker_leaves_no_server_and_the_next_attempt_starts_its_o
         "evaluation", models=[{"name": "tiny", "model": model}], own=[own], tools="without",
         sampling={"temperature": 0.0, "max_tokens": 16, "seed": 0},
     )  # fmt: skip
-    server = jobs.server(job)
+    server = jobs.server(job, module="tests.support.small_server")
     worker = jobs.stack.workers[-1]
     worker.kill()
     worker.wait()

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "plugin_package"
 ROOT = Path(__file__).parents[2]
 KINDS = {
     "judge": "same_length", "scorer": "brevity", "suite": "sums", "importer": "csv_pairs", "filter": "long_answers",
-    "selection": "most_calls", "method": "nothing", "strategy": "mute",
+    "selection": "most_calls", "method": "nothing", "strategy": "mute", "engine": "llama_cpp",
 }  # fmt: skip
 
 

@@ -137,3 +137,17 @@ async def test_a_server_that_refuses_the_key_in_the_middle_is_an_outage(tmp_path
             tmp_path, model, SHORT[:1], sampling=sampling, limits=limits, max_infrastructure_share=1.0
         )
     assert found.failed and "now refuses what it took before" in str(found.error)
+
+
+@pytest.mark.parametrize("given", [{"enable_thinking": False}, {}])
+async def test_switches_of_the_chat_template_reach_a_server_that_renders(given: dict[str, Any], tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(body: dict[str, Any]) -> Reply:
+        asked.append(body)
+        return said("<answer>0</answer>")
+
+    async with openai_server(answer) as url:
+        await solved(tmp_path, ModelSource(url=url, name=MODEL, template_kwargs=given), SHORT[:1])
+    assert len(asked) == 2 and all(body.get("chat_template_kwargs", {}) == given for body in asked)
+    assert all(("chat_template_kwargs" in body) == bool(given) for body in asked)

@@ -118,10 +118,10 @@ def test_a_job_manages_vllm_from_start_to_stop_and_survives_its_kill_with_the_lo
         "engine": "vllm", "max_model_len": CONTEXT, "dtype": "float32", "max_num_seqs": 32, "restarts": 1,
         "max_num_batched_tokens": 32 * CONTEXT, "enable_prefix_caching": True, "arguments": ["--enforce-eager"],
     }  # fmt: skip
-    with served_jobs(tmp_path / "stack", MENTOR_ENGINE_VLLM=str(INTERPRETER), **VARIABLES) as jobs:
+    with served_jobs(tmp_path / "stack", {"MENTOR_ENGINE_VLLM": str(INTERPRETER), **VARIABLES}) as jobs:
         over = jobs.submit("teacher", model={"path": str(TEACHER), "serve": serve}, **spec)
         jobs.drawn(over, 10, 900)
-        jobs.server(over, "vllm").kill()
+        jobs.server(over, "vllm.entrypoints.openai.api_server").kill()
         jobs.succeeded(over, 900)
         assert not marked(over.id)
         assert jobs.counted("mentor_model_server_restarts") == {("vllm", "died"): 1}

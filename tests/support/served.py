@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 
 from mentor.data import iter_trajectories
-from mentor.inference.engines import ENGINES
 from mentor.jobs.manager import JobManager
 from mentor.jobs.model import Job, JobState
 from mentor.jobs.processes import attempt_mark, marked
@@ -28,7 +27,7 @@ HANDLERS = ("mentor_teacher.jobs:TeacherJob", "mentor_evaluator.matrix.job:Evalu
 class ServedJobs:
     """A Redis, a store and a worker of teacher and evaluator jobs."""
 
-    def __init__(self, stack: JobStack, **environment: str) -> None:
+    def __init__(self, stack: JobStack, environment: Mapping[str, str]) -> None:
         self.stack = stack
         self.manager: JobManager = build_manager([TeacherJob(), EvaluationJob()], stack.settings)
         stack.manager = self.manager
@@ -61,9 +60,8 @@ class ServedJobs:
         """A counter's values by their labels, kind excepted."""
         return {tuple(json.loads(field)[1:]): value for field, value in self.manager.store.counts(name).items()}
 
-    def server(self, job: Job, engine: str = "local") -> psutil.Process:
+    def server(self, job: Job, module: str = "mentor.inference.local") -> psutil.Process:
         """The process of the job's model server, once it is there; the guardian above it is not meant."""
-        module = ENGINES.get(engine).program[-1]
 
         def found() -> psutil.Process | None:
             for process in marked(job.id):
@@ -108,7 +106,7 @@ def journals(store: Path) -> list[Path]:
 
 
 @contextmanager
-def served_jobs(folder: Path, **environment: str) -> Iterator[ServedJobs]:
-    """A stack for the duration of the block; ``environment`` is its workers'."""
-    with job_stack(folder) as stack:
-        yield ServedJobs(stack, **environment)
+def served_jobs(folder: Path, environment: Mapping[str, str] | None = None, **settings: Any) -> Iterator[ServedJobs]:
+    """A stack for the duration of the block; ``environment`` is its workers', ``settings`` are of jobs."""
+    with job_stack(folder, **settings) as stack:
+        yield ServedJobs(stack, environment or {})

@@ -27,7 +27,11 @@ OPERATOR = Principal("key:operator", frozenset({Role.OPERATE}))
 URL = {"url": "http://model:8000/v1", "name": "m"}
 CLOSED = dict.fromkeys(("model_hosts", "service_hosts", "ray_hosts", "path_roots", "key_variables"), "")  # fmt: skip
 
-PLAIN = {
+SERVED = {
+    f"{spec}.model.serve.{name}" for spec in ("TeacherSpec", "EvaluateSpec")
+    for name in ("engine", "dtype", "parser", "reasoning_parser")
+}  # fmt: skip
+PLAIN = SERVED | {
     "TeacherSpec.model.name", "TeacherSpec.model.mode", "TeacherSpec.model.chat_format", "TeacherSpec.model.system",
     "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.filters", "TeacherSpec.selection",
     "EvaluateSpec.model.name", "EvaluateSpec.model.mode", "EvaluateSpec.model.chat_format", "EvaluateSpec.model.system",

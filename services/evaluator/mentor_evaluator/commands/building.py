@@ -23,8 +23,11 @@ def build_spec(
     changes: Mapping[str, Any],
     sampling: Mapping[str, Any],
     pairs: Sequence[str],
+    engine: str | None = None,
 ) -> EvaluationSpec:
     """The spec. Options replace the file's fields; ``models`` and ``suites`` that are given replace its own.
+
+    ``engine`` serves every model that is a folder.
 
     Raises:
         UserError: naming the field.
@@ -38,6 +41,8 @@ def build_spec(
     given = {name: value for name, value in sampling.items() if value is not None}
     if given:
         values["sampling"] = {"temperature": 0.6, "max_tokens": 8192, "seed": 0, **values.get("sampling", {}), **given}
+    if engine:
+        _serve(values, engine)
     for pair in pairs:
         _set(values, pair)
     if not values.get("models"):
@@ -57,6 +62,14 @@ def _model(text: str) -> dict[str, Any]:
     if at and url.startswith(("http://", "https://")):
         return {"name": name, "model": {"url": url, "name": served or name}}
     return {"name": name, "model": {"path": str(Path(where).resolve())}}
+
+
+def _serve(values: dict[str, Any], engine: str) -> None:
+    folders = [entry["model"] for entry in values.get("models") or () if (entry.get("model") or {}).get("path")]
+    if not folders:
+        raise UserError("--engine serves folders, and no model is one", field="--engine", allowed="--model NAME=FOLDER")
+    for model in folders:
+        model["serve"] = {**(model.get("serve") or {}), "engine": engine}
 
 
 def _set(values: dict[str, Any], pair: str) -> None:

@@ -30,6 +30,9 @@ def run(
     spec: Annotated[Path | None, typer.Argument(help="YAML with an evaluation; the options replace its fields")] = None,
     model: Models = None,
     suite: Suites = None,
+    engine: Annotated[
+        str | None, typer.Option(help="start vllm, sglang or local for models that are folders (`mentor list engine`)")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="the run's folder; the same again goes on where it stopped")
     ] = None,
@@ -63,7 +66,7 @@ def run(
     with clear_errors():
         from mentor_evaluator.commands.building import build_spec
 
-        built = build_spec(spec, model or (), suite or (), changes, sampling, set_ or ())
+        built = build_spec(spec, model or (), suite or (), changes, sampling, set_ or (), engine)
         if submit:
             _submit(built, submit)
         elif dry_run:
