@@ -108,7 +108,7 @@ def _table(title: str, words: Iterable[str], numbers: Iterable[str]) -> Table:
     for column in words:
         table.add_column(column, overflow="fold")
     for column in numbers:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 

@@ -103,7 +103,7 @@ def _placed(item: Item, file: Path) -> Item:
     """Trajectories in a run's folder have model and suite in their path; FlashRAG's results have the data set in it."""
     parts = file.parts
     if file.name == TRAJECTORIES and len(parts) > 4 and parts[-5] == "cells":
-        return replace(item, model=parts[-4], suite=parts[-3])
+        return replace(item, model=parts[-4], suite=parts[-3], arm=parts[-2])
     return replace(item, suite=item.suite or file.parent.name)
 
 

@@ -77,14 +77,17 @@ def _named(item: Item, naming: Naming) -> Item:
 
 def _cells(items: Sequence[Item]) -> Cells:
     """Samples by cell; a repeated number of a question's sample is one more sample of it."""
-    by_place: dict[tuple[str, str], list[Item]] = defaultdict(list)
+    by_place: dict[tuple[str, str, str | None], list[Item]] = defaultdict(list)
     for item in items:
-        by_place[_plain(item.model or "model"), _plain(item.suite or "records").lower()].append(item)
-    found: Cells = {}
-    for (model, suite), mine in by_place.items():
-        arm = "tools" if any(item.trajectory.calls for item in mine) else "no-tools"
-        found[model, suite, arm] = _numbered(mine)
-    return found
+        by_place[_plain(item.model or "model"), _plain(item.suite or "records").lower(), item.arm].append(item)
+    return {
+        (
+            model,
+            suite,
+            arm or ("tools" if any(item.trajectory.attempted_names for item in mine) else "no-tools"),
+        ): _numbered(mine)
+        for (model, suite, arm), mine in by_place.items()
+    }
 
 
 def _numbered(items: Sequence[Item]) -> list[Item]:

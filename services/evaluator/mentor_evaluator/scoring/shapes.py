@@ -18,12 +18,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Item:
-    """One sample. ``said``: the verdict that the row carries, where it does. ``model``, ``suite``: as the row names them."""
+    """One sample. ``said``: the verdict that the row carries, where it does. The others: as row or path name them."""
 
     question: Question
     trajectory: Trajectory
     model: str | None = None
     suite: str | None = None
+    arm: str | None = None
     said: bool | None = None
 
 
@@ -48,8 +49,8 @@ def _record(row: Row, questions: Mapping[str, Question]) -> Item:
         data_source=str(row.get("dataset_name") or "records"), ability=str(row.get("ability") or "math"),
         category=None if row.get("category") is None else str(row["category"]),
     )  # fmt: skip
-    invalid = row.get("invalid_tools_used") or ()
-    turns = turns_of(row.get("messages") or (), [name for name in invalid if isinstance(name, str)])
+    ran = _names(row, "tools_used") if "tools_used" in row else None
+    turns = turns_of(row.get("messages") or (), _names(row, "invalid_tools_used"), ran)
     answer = row.get("model_answer")
     if answer is None and turns:
         answer = extract_boxed(turns[-1].text)
@@ -92,7 +93,9 @@ def _trajectory(row: Row, questions: Mapping[str, Question]) -> Item:
     if question is None:
         raise ValueError(f"no question {trajectory.question_id!r} (questions.jsonl beside the file, or --questions)")
     said = trajectory.metadata.get("correct")
-    return Item(question, trajectory, trajectory.model, question.data_source, said if isinstance(said, bool) else None)
+    return Item(
+        question, trajectory, trajectory.model, question.data_source, said=said if isinstance(said, bool) else None
+    )
 
 
 def _is_trajectory(row: Row) -> bool:
@@ -124,6 +127,10 @@ def is_bfcl(row: Row) -> bool:
 def shape_of(row: Row) -> Shape | None:
     """The shape that a row has."""
     return next((shape for shape in SHAPES if shape.matches(row)), None)
+
+
+def _names(row: Row, field: str) -> list[str]:
+    return [name for name in row.get(field) or () if isinstance(name, str)]
 
 
 def _text(row: Row, name: str) -> str:

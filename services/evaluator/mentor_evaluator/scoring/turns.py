@@ -15,16 +15,19 @@ _RESPONSE = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 Message = dict[str, Any]
 
 
-def turns_of(messages: Sequence[Message], failed: Sequence[str] = ()) -> tuple[Turn, ...]:
+def turns_of(
+    messages: Sequence[Message], failed: Sequence[str] = (), ran: Sequence[str] | None = None
+) -> tuple[Turn, ...]:
     """The assistant's turns. Tools' answers come as role ``tool``, or as ``<tool_response>`` in a user's message.
 
     Args:
-        failed: names of the tools whose calls failed, as published records count them, in order.
+        failed: names of the tools whose calls failed, as published records count them.
+        ran: likewise of those that reached a tool; None where nobody counted.
 
     Raises:
         ValueError: a message is malformed.
     """
-    left = Counter(failed)
+    left, reached = Counter(failed), None if ran is None else Counter(ran)
     turns: list[Turn] = []
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
@@ -33,7 +36,7 @@ def turns_of(messages: Sequence[Message], failed: Sequence[str] = ()) -> tuple[T
             turns.append(_turn(message))
         elif turns:
             for content in _answers(message):
-                turns[-1] = _answered(turns[-1], content, left)
+                turns[-1] = _answered(turns[-1], content, left, reached)
     return tuple(turns)
 
 
@@ -65,15 +68,23 @@ def _answers(message: Message) -> list[str]:
     return [content] if message["role"] == "tool" else [text.strip() for text in _RESPONSE.findall(content)]
 
 
-def _answered(turn: Turn, content: str, failed: Counter[str]) -> Turn:
+def _answered(turn: Turn, content: str, failed: Counter[str], ran: Counter[str] | None) -> Turn:
     """The turn with one more observation, for its next call that has none."""
     place = len(turn.observations)
     call = turn.tool_calls[place] if place < len(turn.tool_calls) else ToolCall(name="unknown", error="no such call")
-    bad = call.error is not None or failed[call.name] > 0
+    executed = call.error is None and (ran is None or ran[call.name] > 0)
+    bad = not executed or failed[call.name] > 0
     failed[call.name] -= failed[call.name] > 0
+    if ran is not None:
+        ran[call.name] -= executed
+    kind = "malformed_call" if call.error else "tool_error" if executed else "unknown_tool"
     seen = Observation(
-        name=call.name, content=content, ok=not bad, executed=call.error is None, call_id=call.id,
-        error_type="malformed_call" if call.error else "tool_error" if bad else None,
-    )  # fmt: skip
+        name=call.name,
+        content=content,
+        ok=not bad,
+        executed=executed,
+        call_id=call.id,
+        error_type=kind if bad else None,
+    )
     calls = turn.tool_calls if place < len(turn.tool_calls) else (*turn.tool_calls, call)
     return turn.model_copy(update={"observations": (*turn.observations, seen), "tool_calls": calls})

@@ -1,0 +1,1 @@
+"""How often every kind of interval in reports holds the truth, by simulation."""
