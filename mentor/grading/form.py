@@ -85,10 +85,20 @@ def form(answer: str) -> Form:
     return Form(text=text, unit=upright or unit or currency or late_currency, name=name)
 
 
+def unfonted(text: str) -> str:
+    """Words without the font commands around them, and without the backslashes that LaTeX wants before signs."""
+    for _ in range(3):  # fonts within fonts
+        plain = _STYLED.sub(r" \1 ", text)
+        if plain == text:
+            break
+        text = plain
+    return re.sub(r"\\([&%$#_ ])", r"\1", text).strip()
+
+
 def unstyled(text: str) -> str:
     """Without font commands, spacing and delimiters' sizes; spaces single."""
     text = _SPACING.sub(" ", _GROUPS.sub("", text))
-    for _ in range(3):  # fonts within fonts
+    for _ in range(3):
         plain = _STYLED.sub(r" \1 ", text)
         if plain == text:
             break
