@@ -43,6 +43,7 @@ _NOTE = re.compile(r"\s*\((?:approximately|approx\.?|exact|exactly|rounded|simpl
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:(?:final|correct)\s+)?"
     r"(?:answer|result|value|solution)\s*(?:is|equals|:|=)\s*"
+    r"|the\s+[a-z]{2,20}(?:\s+[a-z]{2,20}){0,2}\s+(?:is|are|equals)\s+"
     r"|(?:there\s+(?:are|is|will\s+be)|it\s+is|it's|approximately|about|roughly|exactly|a\s+total\s+of)\s+"
     r"|(?:最终)?答案\s*(?:是|为|:)\s*|(?:la\s+)?(?:respuesta|réponse|resposta)\s*(?:es|est|é|:)\s*|(?:die\s+)?antwort\s*(?:ist|:)\s*"
     r"|ответ\s*:?\s*",

@@ -94,6 +94,8 @@ def _tidy(answer: str) -> str:
 def _concluded(text: str, kind: Kind) -> str | None:
     """What the last line leaves: bold, then (in mathematics) the last formula or number of its last sentence."""
     line = text.rpartition("\n")[2].strip()
+    if "\\boxed" in line:
+        return None  # a box that was cut off: whatever stands in it is not whole
     if kind == "text":
         return _short(line)
     bold = [found for found in _BOLD.findall(line) if re.search(r"[\d\\]", found)]
