@@ -21,8 +21,8 @@ _DEPTH = 4
 _PAIRINGS = 16
 _RUN = re.compile(r"(?<!\\)(?<![a-zA-Z\\])[a-zA-Z]{4,}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
-_FUNCTIONS = frozenset("sqrt frac sinh cosh tanh arcsin arccos arctan".split())
-_SHORT_WORDS = frozenset("yes no odd dne all".split())
+_FUNCTIONS = frozenset(["sqrt", "frac", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan"])
+_SHORT_WORDS = frozenset(["yes", "no", "odd", "dne", "all"])
 _BASED = re.compile(r"[0-9A-Fa-f]+\s?_\s?\{?\s?\d+\s?\}?\Z")
 
 
@@ -79,7 +79,7 @@ def _alike(left: Parts, right: Parts) -> bool:
     if left.kind == right.kind:
         return left.kind != "matrix" or left.columns == right.columns
     if "one" in kinds:
-        return "list" not in kinds and "()" not in kinds or left.interval or right.interval
+        return ("list" not in kinds and "()" not in kinds) or left.interval or right.interval
     if "union" in kinds:
         return left.interval or right.interval or "set" in kinds
     if kinds == {"list", "set"}:

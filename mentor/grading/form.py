@@ -59,8 +59,29 @@ _MIXED = re.compile(r"(-?)(\d{1,15})\s*(?:\\frac\s*\{(\d{1,15})\}\s*\{(\d{1,15})
 _EXPONENT = re.compile(r"([-+]?\d+(?:\.\d*)?)[eE]([-+]?\d{1,4})\Z")
 _WORDS = dict(
     zip(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split(),
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ],
         map(str, range(21)),
         strict=True,
     )
@@ -183,7 +204,11 @@ def _value(text: str) -> str:
     """Mixed numbers, exponents and number words as plain LaTeX."""
     mixed = _MIXED.match(text)
     if mixed:
-        sign, whole, over, under = mixed.group(1), mixed.group(2), *(mixed.group(3, 4) if mixed.group(3) else mixed.group(5, 6))
+        sign, whole, over, under = (
+            mixed.group(1),
+            mixed.group(2),
+            *(mixed.group(3, 4) if mixed.group(3) else mixed.group(5, 6)),
+        )
         if 0 < int(over) < int(under):
             return rf"{sign}\frac{{{int(whole) * int(under) + int(over)}}}{{{int(under)}}}"
     exponent = _EXPONENT.match(text)

@@ -32,7 +32,7 @@ class Parts:
 _PAIRS = {"(": ")]", "[": ")]", r"\{": (r"\}",), "{": "}", r"\langle": (r"\rangle",), "<": ">"}
 _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|.)|[()\[\]{}<>,;]| (?:and|or|und|oder|et|ou|y|o) |.", re.DOTALL)
 _OPENING, _CLOSING = frozenset(("(", "[", "{", r"\{", r"\langle")), frozenset((")", "]", "}", r"\}", r"\rangle"))
-_WORDS = frozenset(f" {word} " for word in "and or und oder et ou y o".split())
+_WORDS = frozenset(f" {word} " for word in ["and", "or", "und", "oder", "et", "ou", "y", "o"])
 _EMPTY = frozenset((r"\emptyset", r"\varnothing", r"\{\}", r"\{ \}", "{}"))
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?(?:small)?matrix|array)\}(?:\{[lcr|]{1,40}\})?(.*)\\end\{\1\}\Z", re.DOTALL)
 _VARIABLE = re.compile(r"[a-zA-Z]\Z|\\[a-z]{2,6}\Z")

@@ -17,7 +17,9 @@ from mentor.trajectory import Termination, Trajectory
 MAX_RESPONSE_CHARS = 2_000_000
 """Of a longer response only the end is read."""
 _ANSWER_TAG = re.compile(r"<(/?)(?:answer|final_answer)>", re.IGNORECASE)
-_BETWEEN_BOXES = re.compile(r"[\s$,;()\[\]\\]{0,20}(?:(?:and|or|und|oder|et|ou|y|o|和|或|或者)[\s$,;()\[\]\\]{0,20})?\Z", re.IGNORECASE)
+_BETWEEN_BOXES = re.compile(
+    r"[\s$,;()\[\]\\]{0,20}(?:(?:and|or|und|oder|et|ou|y|o|和|或|或者)[\s$,;()\[\]\\]{0,20})?\Z", re.IGNORECASE
+)
 
 
 def final_answer(trajectory: Trajectory, kind: Kind = "math") -> str | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-_REASONING = "think thinking thought thoughts reasoning reason analysis scratchpad reflection inner_monologue begin_of_thought"
+_REASONING = (
+    "think thinking thought thoughts reasoning reason analysis scratchpad reflection inner_monologue begin_of_thought"
+)
 _OUTPUT = (
     "tool_response tool_responses tool_output tool_outputs tool_result tool_results information result results observation "
     "observations output documents document search_results search_result function_results function_result function_response "

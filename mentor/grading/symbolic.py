@@ -20,7 +20,25 @@ _INVERSE = {"arcsin": "asin", "arccos": "acos", "arctan": "atan"}
 _CONSTANTS = {"\\pi": "pi", "\\infty": "oo", "e": "E", "i": "I"}
 _TIMES = ("*", "\\cdot", "\\times")
 _POINTS = ((0.7312, 1.2345), (1.9127, 0.3391), (-0.6173, 2.7719), (3.1873, 0.1317))
-_GREEK = frozenset("alpha beta gamma delta epsilon theta lambda mu nu rho sigma tau phi psi omega".split())
+_GREEK = frozenset(
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "theta",
+        "lambda",
+        "mu",
+        "nu",
+        "rho",
+        "sigma",
+        "tau",
+        "phi",
+        "psi",
+        "omega",
+    ]
+)
 _MAX_DEPTH = 60
 _STOP = frozenset(("+", "-", ")", "}", "]", "|", "/", "=", "", *_TIMES))
 
@@ -63,8 +81,10 @@ def _equal(left: Any, right: Any) -> bool:
     import sympy
 
     difference = left - right
-    if difference == 0:
+    if left == right or difference == 0:
         return True
+    if not (left.is_finite is not False and right.is_finite is not False):
+        return False
     symbols = sorted(difference.free_symbols, key=str)
     if not symbols:
         return bool(abs(sympy.N(difference, 30)) < sympy.Float("1e-20") * (1 + abs(sympy.N(right, 30))))
@@ -76,7 +96,9 @@ def _equal(left: Any, right: Any) -> bool:
 def _vanishes(difference: Any, scale: Any, symbols: list[Any], point: tuple[float, float]) -> bool:
     import sympy
 
-    places = {symbol: sympy.Rational(str(point[0])) + n * sympy.Rational(str(point[1])) for n, symbol in enumerate(symbols)}
+    places = {
+        symbol: sympy.Rational(str(point[0])) + n * sympy.Rational(str(point[1])) for n, symbol in enumerate(symbols)
+    }
     value = sympy.N(difference.subs(places), 30)
     return bool(abs(value) < sympy.Float("1e-20") * (1 + abs(sympy.N(scale.subs(places), 30))))
 

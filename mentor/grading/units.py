@@ -51,14 +51,80 @@ _NAMES = {
 }
 _CANON = {word: canon for canon, words in _NAMES.items() for word in words.split()}
 _MULTIPLIERS = frozenset(
-    "hundred thousand million millions billion billions trillion dozen half third thirds quarter quarters squared cubed "
-    "factorial base mod modulo infinity sqrt root sin cos tan cot sec csc log exp max min sup inf lim arcsin arccos arctan".split()
+    [
+        "hundred",
+        "thousand",
+        "million",
+        "millions",
+        "billion",
+        "billions",
+        "trillion",
+        "dozen",
+        "half",
+        "third",
+        "thirds",
+        "quarter",
+        "quarters",
+        "squared",
+        "cubed",
+        "factorial",
+        "base",
+        "mod",
+        "modulo",
+        "infinity",
+        "sqrt",
+        "root",
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "exp",
+        "max",
+        "min",
+        "sup",
+        "inf",
+        "lim",
+        "arcsin",
+        "arccos",
+        "arctan",
+    ]
 )
-_ATTACHED = frozenset("cm mm km kg ft usd eur gbp mph kmh m/s km/h km/hr".split())
+_ATTACHED = frozenset(["cm", "mm", "km", "kg", "ft", "usd", "eur", "gbp", "mph", "kmh", "m/s", "km/h", "km/hr"])
 """What is a unit even where it touches its number."""
 _OPERATORS = frozenset(
-    "or and not no if when unless more less fewer greater than to plus minus times divided over but except nor between "
-    "at least most about wrong incorrect".split()
+    [
+        "or",
+        "and",
+        "not",
+        "no",
+        "if",
+        "when",
+        "unless",
+        "more",
+        "less",
+        "fewer",
+        "greater",
+        "than",
+        "to",
+        "plus",
+        "minus",
+        "times",
+        "divided",
+        "over",
+        "but",
+        "except",
+        "nor",
+        "between",
+        "at",
+        "least",
+        "most",
+        "about",
+        "wrong",
+        "incorrect",
+    ]
 )
 _NUMBER = r"[-+]?\$?(?:\d[\d.,]*(?:\s?\\frac\{\d+\}\{\d+\}|\s\d+/\d+|/\d+)?|\\frac\{[-\d.]+\}\{[-\d.]+\})(?:\\times 10\^\{-?\d+\})?"
 _TRAILING = re.compile(rf"\A({_NUMBER})\s*(.*)\Z", re.DOTALL)
@@ -121,6 +187,8 @@ def _things(words: str) -> str | None:
     parts = words.replace("-", " ").split()
     if not parts or len(parts) > 6 or not all(part.isalpha() for part in parts):
         return None
-    if any(len(part) < 3 and part not in ("in", "of") or part in _OPERATORS or part in _MULTIPLIERS for part in parts):
+    if any(
+        (len(part) < 3 and part not in ("in", "of")) or part in _OPERATORS or part in _MULTIPLIERS for part in parts
+    ):
         return None
     return " ".join(part.rstrip("s") for part in parts)

@@ -20,16 +20,44 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"(?:\A|\n)\s*####\s*([^\n]{1,400})")
-_NEGATION = re.compile(r"\b(?:not|no\s+idea|cannot|can't|never|neither|nor|unknown|unclear)\b|n't\b|不|没|無|沒", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:not|no\s+idea|cannot|can't|never|neither|nor|unknown|unclear)\b|n't\b|不|没|無|沒", re.IGNORECASE
+)
 _NOT = re.compile(r"[*\s]{0,4}(?:not|n't|never|no\s+longer|neither)\b", re.IGNORECASE)
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _FORMULA = re.compile(r"\$\$?([^$\n]{1,400})\$\$?|\\\(([^\n]{1,400}?)\\\)|\\\[([^\n]{1,400}?)\\\]")
-_NUMBER = re.compile(r"(?<![\w.,])-?(?:\\?\$)?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?(?:\\?%)?(?![\w])|(?<![\w.,])-?\d[\d,]*(?:\.\d+)?(?=[^\x00-\x7f])")
-_UNFINISHED = re.compile(r"(?:\b(?:and|or|the|of|to|is|are|be|a|with|by|for|that|then|we|i)|[,+=(*/-])\Z", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<![\w.,])-?(?:\\?\$)?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?(?:\\?%)?(?![\w])|(?<![\w.,])-?\d[\d,]*(?:\.\d+)?(?=[^\x00-\x7f])"
+)
+_UNFINISHED = re.compile(
+    r"(?:\b(?:and|or|the|of|to|is|are|be|a|with|by|for|that|then|we|i)|[,+=(*/-])\Z", re.IGNORECASE
+)
 _REASON = re.compile(r",?\s(?:because|since|as\s+(?:we|it|the)|which|i\s+hope)\b", re.IGNORECASE)
-_ABBREVIATED = frozenset("st dr mr mrs ms jr sr vs no mt ft prof gen sen gov rev capt approx etc".split())
+_ABBREVIATED = frozenset(
+    [
+        "st",
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "jr",
+        "sr",
+        "vs",
+        "no",
+        "mt",
+        "ft",
+        "prof",
+        "gen",
+        "sen",
+        "gov",
+        "rev",
+        "capt",
+        "approx",
+        "etc",
+    ]
+)
 _STOP = re.compile(r"[.!?](?=\s|\Z|[*\"”’)]{1,3}(?:\s|\Z))|[。！？]")
-_EDGE = " \t\n*_\"“”"
+_EDGE = ' \t\n*_"“”'
 _POLITE = re.compile(r"\s*(?:です|でした|입니다|이다)\Z")
 
 
@@ -117,7 +145,7 @@ def _short(line: str) -> str | None:
 
 def _last_sentence(line: str) -> str:
     body = line.rstrip()
-    stops = [stop.end() for stop in _STOP.finditer(body) if stop.end() < len(body.rstrip("*\"”’)"))]
+    stops = [stop.end() for stop in _STOP.finditer(body) if stop.end() < len(body.rstrip('*"”’)'))]
     return body[stops[-1] if stops else 0 :].strip()
 
 

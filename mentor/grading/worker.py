@@ -72,9 +72,8 @@ def _judge(fd: int, niceness: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         sys.set_int_max_str_digits(5000)
         connection = socket.socket(fileno=fd)
-        with connection.makefile("r", encoding="utf-8") as requests, connection.makefile("w", buffering=1) as verdicts:
-            for line in requests:
-                verdicts.write(json.dumps(_verdict(json.loads(line))) + "\n")
+        for line in connection.makefile("r", encoding="utf-8"):
+            connection.sendall(json.dumps(_verdict(json.loads(line))).encode() + b"\n")
     finally:
         os._exit(0)
 
