@@ -12,7 +12,8 @@ MAX_PARTS = 512
 
 @dataclass(frozen=True)
 class Parts:
-    """``kind``: ``one``, ``list`` (3, 5), ``set``, ``union``, ``matrix``, or the two brackets of a tuple or an interval (``[)``)."""
+    """``kind``: ``one``, ``list`` (3, 5), ``set``, ``union``, ``matrix``, ``determinant``, or the two brackets
+    of a tuple or an interval (``[)``)."""
 
     kind: str
     items: tuple[str, ...] = ()

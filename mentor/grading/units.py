@@ -1,8 +1,8 @@
 """What stands beside a number: currencies, percent signs, degrees, units of measure and counted things.
 
 A unit that one of two answers leaves out is no difference; two different units are. Nothing is converted: 5 m is not found
-equal to 500 cm, because a question fixes the unit of its answer. Letters may be variables: a lone one is a unit only where it is
-set upright (``\\text{m}``), and counted things must stand apart from their number.
+equal to 500 cm, because a question fixes the unit of its answer. Letters may be variables: a lone one is a unit only where
+it is set upright (``\\text{m}``), and counted things must stand apart from their number.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ _OPERATORS = frozenset(
         "incorrect",
     ]
 )
-_NUMBER = r"[-+]?\$?(?:\d[\d.,]*(?:\s?\\frac\{\d+\}\{\d+\}|\s\d+/\d+|/\d+)?|\\frac\{[-\d.]+\}\{[-\d.]+\})(?:\\times 10\^\{-?\d+\})?"
+_NUMBER = (
+    r"[-+]?\$?(?:\d[\d.,]*(?:\s?\\frac\{\d+\}\{\d+\}|\s\d+/\d+|/\d+)?|\\frac\{[-\d.]+\}\{[-\d.]+\})"
+    r"(?:\\times 10\^\{-?\d+\})?"
+)
 _TRAILING = re.compile(rf"\A({_NUMBER})\s*(.*)\Z", re.DOTALL)
 _POWER = re.compile(r"\^?\{?([23])\}?\Z")
 _CURRENCY = re.compile(r"\A(-?)\s*(?:\\?([$€£¥₹])|(?:US|USD|EUR|GBP)\s*\\?\$?)\s*(?=[-\d.\\])")

@@ -188,11 +188,11 @@ async def draw_scored(
     # A thread for every sample in flight, made when it is needed: one that waits for a slow verdict keeps nobody waiting.
     with ThreadPoolExecutor(spec.concurrency, thread_name_prefix="score") as scorers:
         return await draw(
-        tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
-        schedule=Schedule(concurrency=spec.concurrency, attempts=2),
-        max_infrastructure_share=spec.max_infrastructure_share,
-        finish=finish, on_done=on_done, should_stop=should_stop,
-    )  # fmt: skip
+            tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
+            schedule=Schedule(concurrency=spec.concurrency, attempts=2),
+            max_infrastructure_share=spec.max_infrastructure_share,
+            finish=finish, on_done=on_done, should_stop=should_stop,
+        )  # fmt: skip
 
 
 def _count(count: Counting, trajectory: Trajectory, correct: bool) -> None:
