@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges soak-retriever soak-sandbox vllm-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -113,6 +113,9 @@ bench-retriever: setup  ## the retriever beside Search-R1's and MENTOR/ReCall's 
 
 bench-index: setup  ## building an index of a million passages: memory, kills, encoding rate
 	$(BIN)/python -m benchmarks.retriever.building --output runs/bench-index
+
+bench-judges: setup  ## every judge on the labelled answers; writes the tables of docs/judges.md
+	$(BIN)/python -m benchmarks.judges --write docs/judges.md
 
 soak-retriever: setup  ## an hour of mixed traffic with swaps; fails if a request is lost or memory grows
 	$(BIN)/python -m benchmarks.retriever.soak

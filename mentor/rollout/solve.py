@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -190,7 +191,7 @@ async def draw_scored(
         correct = False
         metadata = dict(trajectory.metadata)
         if not trajectory.failed:  # scoring may take seconds on a hostile answer: not in the loop
-            verdict = await asyncio.to_thread(score, task.question, trajectory)
+            verdict = await asyncio.get_running_loop().run_in_executor(scorers, score, task.question, trajectory)
             correct = verdict.correct
             metadata[VERDICT] = verdict.model_dump(exclude={"correct"})
         right += correct
@@ -202,12 +203,14 @@ async def draw_scored(
 
     if questions and len(journal.done) < len(questions) * spec.samples:
         await probe(policy, toolset_for(questions[0]), spec.sampling, spec.limits.turn_timeout_s)
-    return await draw(
-        tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
-        schedule=Schedule(concurrency=spec.concurrency, attempts=2),
-        max_infrastructure_share=spec.max_infrastructure_share,
-        finish=finish, on_done=on_done, should_stop=should_stop, sampler=sampler,
-    )  # fmt: skip
+    # A thread for every sample in flight, made when it is needed: one that waits for a slow verdict keeps nobody waiting.
+    with ThreadPoolExecutor(spec.concurrency, thread_name_prefix="score") as scorers:
+        return await draw(
+            tasks_for(questions, spec.samples), journal, policy, toolset_for, spec.limits, spec.sampling,
+            schedule=Schedule(concurrency=spec.concurrency, attempts=2),
+            max_infrastructure_share=spec.max_infrastructure_share,
+            finish=finish, on_done=on_done, should_stop=should_stop, sampler=sampler,
+        )  # fmt: skip
 
 
 def _count(count: Counting, trajectory: Trajectory, correct: bool) -> None:

@@ -101,10 +101,18 @@ def scoring(scorer: str, second: Sequence[str]) -> Scoring:
 
     def score(question: Question, trajectory: Trajectory) -> Verdict:
         verdict = first(question, trajectory)
-        beside = {f"{SECOND}{name}": float(judge(question, trajectory).correct) for name, judge in others.items()}
-        return verdict.model_copy(update={"values": {**verdict.values, **beside}}) if beside else verdict
+        for name, judge in others.items():
+            verdict = _beside(verdict, name, judge(question, trajectory))
+        return verdict
 
     return score
+
+
+def _beside(verdict: Verdict, name: str, second: Verdict) -> Verdict:
+    """A verdict with what a second judge says: whether right, why, its measures and its notes."""
+    values = {f"{SECOND}{name}": float(second.correct)} | {f"{SECOND}{name}/{k}": v for k, v in second.values.items()}
+    notes = {f"{SECOND}{name}": second.reason} | {f"{SECOND}{name}/{k}": v for k, v in second.notes.items()}
+    return verdict.model_copy(update={"values": verdict.values | values, "notes": verdict.notes | notes})
 
 
 def _accuracy(trajectories: Iterable[Trajectory]) -> float:

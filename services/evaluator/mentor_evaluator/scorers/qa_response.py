@@ -12,7 +12,7 @@ class _QAResponse:
     summary = "exact match of the final turn's answer, with F1, precision, recall and substring match beside"
 
     def score(self, question: Question, trajectory: Trajectory) -> Verdict:
-        return JUDGES.get("qa_em").grade(final_answer(trajectory), question.answers)
+        return JUDGES.get("qa_em").grade(final_answer(trajectory, "text"), question.answers)
 
 
 PLUGIN = _QAResponse()

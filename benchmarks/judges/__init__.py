@@ -1,0 +1,1 @@
+"""Judges on answers that the project has labelled itself: ``python -m benchmarks.judges --write docs/judges.md``."""
