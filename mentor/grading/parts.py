@@ -18,6 +18,8 @@ class Parts:
     kind: str
     items: tuple[str, ...] = ()
     columns: int = 1
+    name: str | None = None
+    """The variable of an inequality."""
 
     @property
     def unordered(self) -> bool:
@@ -116,7 +118,7 @@ def _inequality(text: str) -> Parts | None:
         if first[0] != second[0] or not _VARIABLE.match(name):
             return None
         ends = (low, high, first, second) if first[0] == "<" else (high, low, second, first)
-        return _interval(ends[0], ends[1], "=" in ends[2], "=" in ends[3])
+        return _interval(ends[0], ends[1], "=" in ends[2], "=" in ends[3], name)
     if len(terms) != 2:
         return None
     (left, sign), (right, _) = terms
@@ -125,7 +127,9 @@ def _inequality(text: str) -> Parts | None:
     if not _VARIABLE.match(left):
         return None
     closed = "=" in sign
-    return _interval(right, r"\infty", closed, False) if sign[0] == ">" else _interval(r"-\infty", right, False, closed)
+    if sign[0] == ">":
+        return _interval(right, r"\infty", closed, False, left)
+    return _interval(r"-\infty", right, False, closed, left)
 
 
 def _relations(text: str) -> Iterator[tuple[str, str]]:
@@ -141,10 +145,10 @@ def _relations(text: str) -> Iterator[tuple[str, str]]:
         yield pieces[index].strip(), signs[pieces[index + 1] if index + 1 < len(pieces) else ""]
 
 
-def _interval(low: str, high: str, low_closed: bool, high_closed: bool) -> Parts | None:
+def _interval(low: str, high: str, low_closed: bool, high_closed: bool, name: str) -> Parts | None:
     if not low or not high:
         return None
-    return Parts(("[" if low_closed else "(") + ("]" if high_closed else ")"), (low, high))
+    return Parts(("[" if low_closed else "(") + ("]" if high_closed else ")"), (low, high), name=name)
 
 
 def _plus_minus(text: str) -> Parts | None:
