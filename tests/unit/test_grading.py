@@ -118,7 +118,7 @@ def test_judges_by_name() -> None:
     assert make_judge("qa_em")("The cat", ["cat"]) and not make_judge("qa_em")("a cat sat", ["cat"])
     assert make_judge("qa_sub_em")("a cat sat", ["cat"])
     with pytest.raises(UserError, match="qa_em"):
-        make_judge("llm")
+        make_judge("oracle")
 
 
 def test_a_golden_answer_that_normalises_to_nothing_matches_itself_alone() -> None:

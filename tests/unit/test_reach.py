@@ -33,11 +33,13 @@ SERVED = {
 }  # fmt: skip
 PLAIN = SERVED | {
     "TeacherSpec.model.name", "TeacherSpec.model.mode", "TeacherSpec.model.chat_format", "TeacherSpec.model.system",
-    "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.filters", "TeacherSpec.selection",
+    "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.importer_options", "TeacherSpec.filters", "TeacherSpec.selection",
     "EvaluateSpec.model.name", "EvaluateSpec.model.mode", "EvaluateSpec.model.chat_format", "EvaluateSpec.model.system",
     "EvaluateSpec.judge", "EvaluateSpec.suite",
     "EvaluationSpec.models.name", "EvaluationSpec.models.model.name", "EvaluationSpec.models.model.mode",
     "EvaluationSpec.models.model.chat_format", "EvaluationSpec.models.model.system", "EvaluationSpec.models.thinking",
+    "EvaluationSpec.models.model.serve.engine", "EvaluationSpec.models.model.serve.dtype",
+    "EvaluationSpec.models.model.serve.parser", "EvaluationSpec.models.model.serve.reasoning_parser",
     "EvaluationSpec.suites", "EvaluationSpec.own.name", "EvaluationSpec.own.summary", "EvaluationSpec.own.question",
     "EvaluationSpec.own.answers", "EvaluationSpec.own.id", "EvaluationSpec.own.category", "EvaluationSpec.own.tools",
     "EvaluationSpec.own.scorer", "EvaluationSpec.own.measures", "EvaluationSpec.own.groups", "EvaluationSpec.tools",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mentor.grading.equivalence import as_number
+from mentor.grading.numbers import number
 from mentor.rollout.solve import CORRECT
 from mentor.trajectory import Question, Termination, Trajectory, Turn
 from mentor_teacher.calculator import Executed, Number, execute
@@ -115,7 +115,7 @@ def _spelt_out(found: re.Match[str]) -> _Step | None:
 def _equal(value: Number, written: str) -> bool:
     """Equal to what is written, in the digits that are written: the annotations round."""
     text = written.strip().replace("$", "").replace("%", "")
-    known = as_number(text)
+    known = number(text)
     if known is None:
         return False
     places = len(text.rpartition(".")[2]) if "." in text else None
