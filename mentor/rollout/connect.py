@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mentor.chat import load_format
+from mentor.chat import ChatFormat, load_format
 from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
@@ -146,18 +146,25 @@ async def open_policy(source: ModelSource, watch: Watch | None = None) -> AsyncI
     server = OpenAIServer(Endpoint(url=source.url or "", model=source.name or "", api_key=key))
     try:
         await server.check()
-        yield _policy(source, server, source.tokenizer)
+        yield _policy(source, server, _chat_format(source))
     finally:
         await server.close()
 
 
-def _policy(source: ModelSource, server: OpenAIServer, tokenizer: str | None) -> Policy:
-    """Token mode where there is a tokenizer, unless chat is asked for."""
-    if tokenizer is None or source.mode == "chat":
+def _policy(source: ModelSource, server: OpenAIServer, chat_format: ChatFormat | None) -> Policy:
+    """Token mode where there is a chat format, else chat."""
+    if chat_format is None:
         client = OpenAIChatClient(server, source.template_kwargs)
         return ChatPolicy(client, source.label, source.system, server.context_limit)
-    chat_format = load_format(_tokenizer(tokenizer), source.chat_format, **source.template_kwargs)
     return TokenPolicy(OpenAITokenClient(server), chat_format, source.label, source.system, server.context_limit)
+
+
+def _chat_format(source: ModelSource) -> ChatFormat | None:
+    """What renders conversations here; None where the server does."""
+    folder = source.tokenizer or source.path
+    if folder is None or source.mode == "chat":
+        return None
+    return load_format(_tokenizer(folder), source.chat_format, **source.template_kwargs)
 
 
 def _key(variable: str) -> str:
@@ -172,10 +179,11 @@ def _key(variable: str) -> str:
 async def _served_policy(source: ModelSource, serve: ServeSpec, watch: Watch | None) -> AsyncIterator[Policy]:
     from mentor.inference.servers.serving import serving
 
+    chat_format = _chat_format(source)  # before the server: what cannot be rendered is refused while nothing is spent
     folder = Path(source.path or "")
     async with serving(serve, folder, source.label, threads=source.threads, watch=watch) as server:
         await server.check()
-        yield _policy(source, server, source.tokenizer or str(folder))
+        yield _policy(source, server, chat_format)
 
 
 @asynccontextmanager

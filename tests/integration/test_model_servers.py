@@ -70,7 +70,15 @@ def serve(**fields: Any) -> ServeSpec:
 async def asked(client: ManagedClient) -> str:
     """The process id of the server that answered."""
     reply = await client.post("/v1/chat/completions", {"model": "m"}, request_id="r", timeout_s=60)
-    return str(reply["choices"][0]["message"]["content"]).strip("</answer>")
+    return str(reply["choices"][0]["message"]["content"]).removeprefix("<answer>").removesuffix("</answer>")
+
+
+def alive(process: psutil.Process) -> bool:
+    """A dead one whose new parent has not waited for it yet is not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def pid_of(client: ManagedClient) -> int:
@@ -109,8 +117,15 @@ async def test_what_it_started_ends_with_it_daemons_too_and_nothing_of_ours_is_h
     async with serving(serve(), TEACHER, "m", watch=watch) as client:
         daemon = psutil.Process(int((tmp_path / "daemon").read_text()))
         variables = httpx.get(f"{client.endpoint.url}/health", trust_env=False).json()["variables"]
-        assert daemon.is_running() and "MENTOR_SECRET" not in variables and MARK_VARIABLE in variables
-    assert not daemon.is_running()
+        assert alive(daemon) and "MENTOR_SECRET" not in variables and MARK_VARIABLE in variables
+        guardian = psutil.Process(pid_of(client)).parent()
+        assert guardian is not None and "mentor.jobs.guardian" in guardian.cmdline()
+        guardian.kill()
+        while client.server.starts == 1:
+            await asyncio.sleep(0.02)
+        assert not alive(daemon)
+        daemon = psutil.Process(int((tmp_path / "daemon").read_text()))
+    assert not alive(daemon)
 
 
 async def test_when_restarts_are_used_up_the_work_ends_with_the_logs_reason(
@@ -236,7 +251,7 @@ def _killed_worker(jobs: ServedJobs, tmp_path: Path) -> None:
     worker = jobs.stack.workers[-1]
     worker.kill()
     worker.wait()
-    eventually(lambda: not server.is_running(), 30, what="the server to be gone")
+    eventually(lambda: not alive(server), 30, what="the server to be gone")
     jobs.nothing_left(job)
     jobs.worker()
     done = jobs.succeeded(job)

@@ -24,6 +24,7 @@ from mentor.jobs.handler import Stopped
 _POLL_SECONDS = 0.1
 _HEALTH_SECONDS = 2.0
 _FIGURES_SECONDS = 10.0
+_UNANSWERED = 3
 _GRACE_SECONDS = 15.0
 _BACKOFF_SECONDS = 0.5
 _BAD_USAGE = 2
@@ -125,6 +126,7 @@ class ManagedServer:
         """Why it has to be started again: in a word, and for people."""
         assert self._process is not None
         healthy = asked = read = time.monotonic()
+        unanswered = 0
         while True:
             if (code := self._process.poll()) is not None:
                 return "died", f"died with exit code {code}"
@@ -132,8 +134,11 @@ class ManagedServer:
             if now - asked >= min(_HEALTH_SECONDS, self.serve.hang_s / 4):
                 asked = now
                 if await self._healthy():
-                    healthy = time.monotonic()
-                elif time.monotonic() - healthy > self.serve.hang_s:
+                    healthy, unanswered = time.monotonic(), 0
+                    continue
+                unanswered += 1
+                # Time alone would be this process's own: its loop, too, can have stood still.
+                if unanswered >= _UNANSWERED and time.monotonic() - healthy > self.serve.hang_s:
                     return "hung", f"did not answer for {self.serve.hang_s:g} s"
             if now - read >= _FIGURES_SECONDS:
                 read = now
