@@ -15,6 +15,8 @@ from mentor_evaluator.runs import Run
 
 _TEACHER = "teacher (reference)"
 _MOST_TOOLS = 16
+_PERCENT = (-4, 104)
+"""Room for whole markers at 0 and at 100."""
 Series = Mapping[str, Mapping[str, CellReport]]
 """By label (model, and arm where there are several), by suite."""
 
@@ -27,14 +29,14 @@ class _Figures:
         report = report_of(run)
         series = _series(report)
         written = write_figure(lambda f, t: _accuracies(f, t, report.suites, series), _wide(report), folder, "figure1")
-        if any(cell.alignment for cell in report.cells.values()):
+        if any(map(_has_score, report.cells.values())):
             written += write_figure(
                 lambda f, t: _alignments(f, t, report.suites, series), (6.5, 4.4), folder, "figure3"
             )
         shares = _shares(report, series)
         if shares:
             written += write_figure(
-                lambda f, t: _tools(f, t, shares), (6.5, 1.2 + 0.36 * _rows(shares)), folder, "figure4"
+                lambda f, t: _tools(f, t, shares, list(series)), (6.5, 1.2 + 0.36 * _rows(shares)), folder, "figure4"
             )
         calling = {label: cells for label, cells in series.items() if _calls(cells)}
         if calling:
@@ -76,7 +78,7 @@ def _accuracies(figure: Any, theme: Theme, suites: Sequence[str], series: Series
             if suite in cells:
                 with_interval(axes, number + offset, cells[suite].accuracy, label=label, **style(theme, place))
     _over_suites(axes, suites)
-    axes.set_ylim(0, None)
+    axes.set_ylim(*_PERCENT)
     axes.set_ylabel("accuracy in %, 95% interval")
     legend_below(figure, axes, 3)
 
@@ -85,24 +87,29 @@ def _alignments(figure: Any, theme: Theme, suites: Sequence[str], series: Series
     from matplotlib.lines import Line2D
 
     axes = figure.subplots()
-    drawn = [(label, cells) for label, cells in series.items() if any(c.alignment for c in cells.values())]
+    drawn = [(label, cells) for label, cells in series.items() if any(map(_has_score, cells.values()))]
     for label, cells in drawn:
         colour = style(theme, list(series).index(label))["color"]
         for suite, cell in cells.items():
-            if cell.alignment:
+            if _has_score(cell):
                 _aligned_point(axes, cell, colour, MARKERS[suites.index(suite) % len(MARKERS)], theme)
     axes.set_xlabel(
         "alignment score with the teacher, 95% interval; thin bar: what an identical policy scores on average"
     )
     axes.xaxis.label.set_size(8)
     axes.set_ylabel("accuracy in %, 95% interval")
-    axes.set_ylim(0, None)
+    axes.set_ylim(*_PERCENT)
     colours = {label: style(theme, list(series).index(label))["color"] for label, _ in drawn}
     handles = [Line2D([], [], linestyle="none", marker="o", color=colour) for colour in colours.values()]
     marks = [
         Line2D([], [], linestyle="none", marker=MARKERS[n % len(MARKERS)], color=theme.ink) for n in range(len(suites))
     ]
     figure.legend([*handles, *marks], [*colours, *suites], loc="outside lower center", ncols=3)
+
+
+def _has_score(cell: CellReport) -> bool:
+    """Who called no tool, as without tools, has no distribution to align."""
+    return cell.alignment is not None and cell.alignment.student_calls > 0
 
 
 def _aligned_point(axes: Any, cell: CellReport, colour: str, marker: str, theme: Theme) -> None:
@@ -154,11 +161,11 @@ def _rows(shares: Mapping[str, Mapping[str, float]]) -> int:
     return len(_ordered(shares)) * max(2, len(shares)) // 2
 
 
-def _tools(figure: Any, theme: Theme, shares: Mapping[str, Mapping[str, float]]) -> None:
+def _tools(figure: Any, theme: Theme, shares: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> None:
     axes, tools = figure.subplots(), _ordered(shares)
     height = 0.8 / len(shares)
     for place, (label, row) in enumerate(shares.items()):
-        colour = theme.ink if label == _TEACHER else theme.series[(place - (_TEACHER in shares)) % len(theme.series)]
+        colour = theme.ink if label == _TEACHER else style(theme, labels.index(label))["color"]
         at = [number + (place - (len(shares) - 1) / 2) * height for number in range(len(tools))]
         axes.barh(at, [100 * row.get(tool, 0.0) for tool in tools], height=0.9 * height, color=colour, label=label)
     axes.set_yticks(range(len(tools)), tools)
@@ -181,7 +188,7 @@ def _use(figure: Any, theme: Theme, suites: Sequence[str], series: Series) -> No
     for axes, title in ((left, "calls per question"), (right, "invalid calls in % of calls")):
         _over_suites(axes, suites)
         axes.set_xticks(range(len(suites)), suites, rotation=20, ha="right")
-        axes.set_ylim(0, None)
+        axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
         axes.set_title(title, loc="left")
     legend_below(figure, left, 3)
 
