@@ -15,7 +15,7 @@ from rich.table import Table
 from mentor.data import write_text
 from mentor.jobs.handler import Stopped
 from mentor.local.progress import new_progress
-from mentor_evaluator.commands.listing import print_matrix
+from mentor_evaluator.commands.listing import print_matrix, wide
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.job import prepare
 from mentor_evaluator.matrix.results import matrix_report
@@ -97,5 +97,5 @@ def run_here(spec: EvaluationSpec, output: Path | None, records: Path | None = N
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
     if records is not None:
         write_records(open_run(folder), records)
-    print_matrix(report, Console())
+    print_matrix(report, wide())
     return 0

@@ -12,6 +12,20 @@ from mentor.errors import UserError
 from mentor.local.table import number, percent
 from mentor_evaluator.suites import SUITES, MayLack, data_folder
 
+_WIDE = 160
+"""Columns of a table that goes into a file or a pipe: nobody has to fold it."""
+
+
+def wide() -> Console:
+    """The terminal; a wide page where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _WIDE))
+
+
+def probability(p: float) -> str:
+    """A p-value as people read it."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
 
 def suite_rows(folder: Path | None = None) -> list[dict[str, Any]]:
     """What there is: name, groups, scorer, questions found here (None where the data are not), and what it is."""
@@ -34,7 +48,7 @@ def suite_rows(folder: Path | None = None) -> list[dict[str, Any]]:
 
 def suite_table(rows: list[dict[str, Any]]) -> None:
     """Print them."""
-    console, table = Console(), Table()
+    console, table = wide(), Table()
     for column in ("suite", "groups", "scorer", "questions here", "what it is"):
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -62,7 +76,7 @@ def print_matrix(report: dict[str, Any], console: Console) -> None:
             markup=False,
         )
     for effect in report["tool_effects"]:
-        shown = f"{_interval(effect['difference'], '+')} points, p = {effect['p']:.3f}"
+        shown = f"{_interval(effect['difference'], '+')} points, {probability(effect['p'])}"
         console.print(f"effect of tools, {effect['model']}, {effect['suite']}: {shown}", markup=False)
     for warning in report["warnings"]:
         console.print(f"to be read with care: {warning}", markup=False)

@@ -99,11 +99,10 @@ def _foreground(spec: EvaluationSpec, output: Path | None) -> None:
 
 
 def _dry_run(spec: EvaluationSpec, samples: int) -> None:
-    from rich.console import Console
-
+    from mentor_evaluator.commands.listing import wide
     from mentor_evaluator.matrix.estimate import estimate, print_estimate
 
-    print_estimate(estimate(spec, samples), Console())
+    print_estimate(estimate(spec, samples), wide())
 
 
 def _submit(spec: EvaluationSpec, url: str) -> None:

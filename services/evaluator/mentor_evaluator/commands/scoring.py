@@ -33,15 +33,13 @@ def score(
 ) -> None:
     """Judge existing results again and report them as a run."""
     with clear_errors():
-        from rich.console import Console
-
-        from mentor_evaluator.commands.listing import print_matrix
+        from mentor_evaluator.commands.listing import print_matrix, wide
         from mentor_evaluator.scoring.files import read_files
         from mentor_evaluator.scoring.score import Naming, score_files
 
         found = read_files(files, questions, skip_broken=skip_broken)
         report, agreement = score_files(found, output, Naming(model=model, suite=suite, scorer=scorer))
-        print_matrix(report.model_dump(mode="json"), Console())
+        print_matrix(report.model_dump(mode="json"), wide())
         for line in found.skipped:
             typer.echo(f"skipped: {line}", err=True)
         if agreement.samples:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mentor.errors import UserError
 from mentor.trajectory import Trajectory
-from mentor_evaluator.commands.listing import print_matrix
+from mentor_evaluator.commands.listing import print_matrix, wide
 from mentor_evaluator.commands.tables import print_cell
 from mentor_evaluator.measures.reading import report_of
 from mentor_evaluator.records import messages, record
@@ -36,7 +36,7 @@ def show_run(folder: Path, cell: str | None, sample: str | None, as_json: bool) 
     elif as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        print_matrix(report.model_dump(mode="json"), Console())
+        print_matrix(report.model_dump(mode="json"), wide())
 
 
 def _sample(cell: CellFolder, name: str, as_json: bool) -> None:
