@@ -51,7 +51,7 @@ def test_quick_answers_are_served_while_the_slow_lane_is_blocked(
 
 @pytest.mark.parametrize(
     "hostile",
-    [TOWER, "10^{10^{10}}", "(10^8)!", "(" * 3000, "\\frac{" * 600, "\\begin{pmatrix}" + "1&" * 1500 + "1\\end{pmatrix}", "{" * 3999,
+    ["10^{10^{10}}", "(10^8)!", "(" * 3000, "\\frac{" * 600, "\\begin{pmatrix}" + "1&" * 1500 + "1\\end{pmatrix}", "{" * 3999,
      "\\sum_{k=1}^{\\infty} \\frac{1}{k^{k}}", "\0", "\ud800", "1," * 1999, "x" * 100_000],
 )  # fmt: skip
 def test_hostile_answers_are_wrong_and_the_next_answer_is_judged(judge: MathJudge, hostile: str) -> None:
