@@ -35,7 +35,8 @@ def test_answers_in_words(text: str, kind: str, answer: str | None) -> None:
 
 
 @pytest.mark.parametrize(("text", "box"), [
-    ("\\boxed\n", None), ("\\boxed\n{5}", "5"), ("\\boxed{a\\boxed{b}", "b"), ("\\\\boxed{5}", "5"), ("\\boxed{\\{1\\}}", "\\{1\\}"),
+    ("\\boxed\n", None), ("\\boxed\n{5}", "5"),
+    ("\\boxed{a\\boxed{b}", "b"), ("\\\\boxed{5}", "5"), ("\\boxed{\\{1\\}}", "\\{1\\}"),
     ("\\boxed{1} \\boxed{2", "1"), ("\\boxed 5.", "5"), ("}\\boxed{5}", "5"),
 ])  # fmt: skip
 def test_the_last_complete_box(text: str, box: str | None) -> None:
@@ -48,7 +49,8 @@ def test_a_box_is_found_in_one_pass_over_boxes_that_never_close() -> None:
 
 
 def test_mentor_grade_takes_whole_responses() -> None:
-    rows = [{"response": "<think>\\boxed{4}</think>So it is \\boxed{\\$5}.", "gold": "5"}, {"response": "<think>5", "gold": "5"},
+    rows = [{"response": "<think>\\boxed{4}</think>So it is \\boxed{\\$5}.", "gold": "5"},
+            {"response": "<think>5", "gold": "5"},
             {"response": "5", "prediction": "5", "gold": "5"}, {"prediction": "5", "gold": ["6", "5"]}]  # fmt: skip
     source = "\n".join(map(json.dumps, rows))
     command = [sys.executable, "-m", "mentor.cli", "grade", "math", "-"]
