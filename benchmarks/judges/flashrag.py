@@ -26,8 +26,8 @@ MEASURES = {
     "precision": "Precision_Score",
     "recall": "Recall_Score",
 }
-_PIECES = ["the", "a", "Paris", "yes", "no", "noanswer", "New York", "1,000", "St.", "O'Neill", "\n", "\t", "é", "Ünï", "東京", "C++",
-           "--", "_", "“q”", "a.n", "THE", "1789", "½", "\u00a0", "İ", "ß", "and"]  # fmt: skip
+_PIECES = ["the", "a", "Paris", "yes", "no", "noanswer", "New York", "1,000", "St.", "O'Neill", "\n", "\t", "é", "Ünï", "東京",
+           "C++", "--", "_", "“q”", "a.n", "THE", "1789", "½", "\u00a0", "İ", "ß", "and"]  # fmt: skip
 
 
 def predictions(count: int = 2000, seed: int = 0) -> list[tuple[str, list[str]]]:

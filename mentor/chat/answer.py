@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+_MARKERS = ("\\boxed", "\\fbox")
 _SIGN = re.compile(r"(\\boxed|\\fbox)|\\(?!\\boxed|\\fbox).|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s*")
 _BARE = re.compile(r"\S{1,200}")
@@ -56,4 +57,4 @@ def _token(text: str, position: int) -> int | None:
     if match is None:
         return None
     token = match.group().split("$", 1)[0].rstrip(".,;")
-    return len(token) if token and not token[0].isalpha() else None
+    return None if not token or token[0].isalpha() or token.startswith(_MARKERS) else len(token)

@@ -23,6 +23,8 @@ _RUN = re.compile(r"(?<!\\)(?<![a-zA-Z\\])[a-zA-Z]{4,}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _FUNCTIONS = frozenset(["sqrt", "frac", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan"])
 _SHORT_WORDS = frozenset(["yes", "no", "odd", "dne", "all"])
+_CAPITALS = re.compile(r"[A-Z]{2,}\Z")
+"""Points that name a segment or a triangle, or a word: their order counts."""
 _BASED = re.compile(r"[0-9A-Fa-f]+\s?_\s?\{?\s?\d+\s?\}?\Z")
 
 
@@ -76,10 +78,14 @@ def _same_parts(said: str, wanted: str, scalar: Scalar, depth: int) -> bool:
 def _alike(left: Parts, right: Parts) -> bool:
     """Whether two structures can be equal at all."""
     kinds = {left.kind, right.kind}
+    if left.name and right.name and left.name != right.name:
+        return False
     if left.kind == right.kind:
         return left.kind != "matrix" or left.columns == right.columns
     if "one" in kinds:
         return ("list" not in kinds and "()" not in kinds) or left.interval or right.interval
+    if kinds == {"list", "union"}:
+        return True  # x < 1 or x > 3
     if "union" in kinds:
         return left.interval or right.interval or "set" in kinds
     if kinds == {"list", "set"}:
@@ -96,7 +102,7 @@ def _one_sided(left: Parts, right: Parts) -> bool:
     kinds = {left.kind, right.kind}
     if kinds & {"one"}:
         return True
-    return "determinant" in kinds or ("union" in kinds and left.kind != right.kind)
+    return "determinant" in kinds or ("union" in kinds and not kinds <= {"list", "union"})
 
 
 def _same_set(left: Sequence[str], right: Sequence[str], scalar: Scalar, depth: int) -> bool:
@@ -131,7 +137,7 @@ def _same_value(said: str, wanted: str, scalar: Scalar) -> bool:
 
 
 def _wordy(text: str) -> bool:
-    if text.lower() in _SHORT_WORDS:
+    if text.lower() in _SHORT_WORDS or _CAPITALS.match(text):
         return True
     return any(run.group() not in _FUNCTIONS for run in _RUN.finditer(_COMMAND.sub(" ", text)))
 

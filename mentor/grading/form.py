@@ -35,7 +35,7 @@ _GROUPS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\[,!;: ]|~|\u2009)(?=\d{3}(?!\d))")
 _SPACED_NUMBER = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?\Z")
 _COMMAS = re.compile(r"(?<!\d)(?<!\.)[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _STYLE = r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|operatorname|rm|bf|emph|mathit)"
-_STYLED = re.compile(_STYLE + r"\s*\{([^{}\\]*)\}")
+_STYLED = re.compile(_STYLE + r"\s*\{([^{}\\]*)\}|\\overline\s*\{([A-Z]{2})\}")
 _UPRIGHT_END = re.compile(_STYLE + r"\s*\{([^{}\\\d]*)\}\s*((?:\^\s*\{?[23]\}?)?)\s*\Z")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree|\\deg(?![a-z]))\s*([CF]?)\Z")
 _PERCENT = re.compile(r"\s*\\?%\Z")
@@ -44,7 +44,7 @@ _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:(?:final|correct)\s+)?"
     r"(?:answer|result|value|solution)\s*(?:is|equals|:|=)\s*"
     r"|the\s+[a-z]{2,20}(?:\s+[a-z]{2,20}){0,2}\s+(?:is|are|equals)\s+"
-    r"|(?:there\s+(?:are|is|will\s+be)|it\s+is|it's|approximately|about|roughly|exactly|a\s+total\s+of)\s+"
+    r"|(?:there\s+(?:are|is|will\s+be)|it\s+is|it's|approximately|about|roughly|exactly|a\s+total\s+of|\\approx)\s+"
     r"|(?:最终)?答案\s*(?:是|为|:)\s*|(?:la\s+)?(?:respuesta|réponse|resposta)\s*(?:es|est|é|:)\s*|(?:die\s+)?antwort\s*(?:ist|:)\s*"
     r"|ответ\s*:?\s*",
     re.IGNORECASE,
@@ -56,6 +56,9 @@ _NAME = re.compile(
 )
 _RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|ne|neq|approx|in|lt|gt|equiv|leqslant|geqslant)(?![a-zA-Z])")
 _MIXED = re.compile(r"(-?)(\d{1,15})\s*(?:\\frac\s*\{(\d{1,15})\}\s*\{(\d{1,15})\}|\s(\d{1,15})/(\d{1,15}))\Z")
+_REPEATING = re.compile(r"(-?\d{1,15})\.(\d{0,15})\\overline\s?\{(\d{1,15})\}\Z")
+_COUNTS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_COUNT = re.compile(r"([-+]?\d+(?:\.\d+)?) (hundred|thousand|million|billion|trillion)s?\Z", re.IGNORECASE)
 _EXPONENT = re.compile(r"([-+]?\d+(?:\.\d*)?)[eE]([-+]?\d{1,4})\Z")
 _WORDS = dict(
     zip(
@@ -110,7 +113,7 @@ def form(answer: str) -> Form:
 def unfonted(text: str) -> str:
     """Words without the font commands around them, and without the backslashes that LaTeX wants before signs."""
     for _ in range(3):  # fonts within fonts
-        plain = _STYLED.sub(r" \1 ", text)
+        plain = _STYLED.sub(r" \1\2 ", text)
         if plain == text:
             break
         text = plain
@@ -121,7 +124,7 @@ def unstyled(text: str) -> str:
     """Without font commands, spacing and delimiters' sizes; spaces single."""
     text = _SPACING.sub(" ", _GROUPS.sub("", text))
     for _ in range(3):
-        plain = _STYLED.sub(r" \1 ", text)
+        plain = _STYLED.sub(r" \1\2 ", text)
         if plain == text:
             break
         text = plain
@@ -214,4 +217,17 @@ def _value(text: str) -> str:
     exponent = _EXPONENT.match(text)
     if exponent:
         return rf"{exponent.group(1)}\times 10^{{{int(exponent.group(2))}}}"
+    repeating = _REPEATING.match(text)
+    if repeating:
+        return _repeating(*repeating.groups())
+    times = _COUNT.match(text)
+    if times:
+        return rf"{times.group(1)}\times 10^{{{_COUNTS[times.group(2).lower()]}}}"
     return _WORDS.get(text.lower(), text)
+
+
+def _repeating(whole: str, fixed: str, period: str) -> str:
+    """A decimal of which the last digits repeat, as a fraction."""
+    digits = whole.lstrip("-") + fixed
+    over, under = int(digits + period) - int(digits), 10 ** len(fixed) * (10 ** len(period) - 1)
+    return rf"{'-' if whole.startswith('-') else ''}\frac{{{over}}}{{{under}}}"

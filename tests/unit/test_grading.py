@@ -16,7 +16,7 @@ BARE_LATEX = ["\\sqrt{2}", "(1,2)", "\\pi", "x^2+1", "\\text{A}", "10,000", "50\
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[MathJudge]:
-    made = MathJudge(workers=1, timeout_s=3)
+    made = MathJudge(workers=1, timeout_s=0.5, quick_s=0.2)
     yield made
     made.close()
 
@@ -71,10 +71,10 @@ def test_hostile_answers_cost_a_worker_at_most_and_the_next_answer_is_judged(jud
 
 def test_a_worker_killed_from_outside_is_replaced_and_the_answer_is_judged_all_the_same(judge: MathJudge) -> None:
     assert judge.grade("0.5", "\\frac{1}{2}").correct
-    for child in psutil.Process().children():
+    for child in psutil.Process().children(recursive=True):
         if "mentor.grading.worker" in child.cmdline():
             child.kill()
-            child.wait()
+            psutil.wait_procs([child], timeout=0)
     assert judge.grade("0.5", "\\frac{1}{2}").correct
 
 

@@ -51,7 +51,7 @@ def test_quick_answers_are_served_while_the_slow_lane_is_blocked(
 
 @pytest.mark.parametrize(
     "hostile",
-    [TOWER, "10^{10^{10}}", "(10^8)!", "(" * 3000, "\\frac{" * 600, "\\begin{pmatrix}" + "1&" * 1500 + "1\\end{pmatrix}", "{" * 3999,
+    ["10^{10^{10}}", "(10^8)!", "(" * 3000, "\\frac{" * 600, "\\begin{pmatrix}" + "1&" * 1500 + "1\\end{pmatrix}", "{" * 3999,
      "\\sum_{k=1}^{\\infty} \\frac{1}{k^{k}}", "\0", "\ud800", "1," * 1999, "x" * 100_000],
 )  # fmt: skip
 def test_hostile_answers_are_wrong_and_the_next_answer_is_judged(judge: MathJudge, hostile: str) -> None:
@@ -61,9 +61,13 @@ def test_hostile_answers_are_wrong_and_the_next_answer_is_judged(judge: MathJudg
 
 @pytest.mark.parametrize(
     "text",
-    ["<think>" * 50_000, "</think>" * 50_000, "\\boxed{" * 60_000, "\\boxed" * 60_000, "the answer is " * 30_000, "<answer>" * 50_000,
-     "$" * 300_000, "*" * 300_000, "####" * 80_000, "```python" * 40_000, "<|channel|>" * 30_000, " " * 400_000, "\n" * 400_000,
-     "<think " * 50_000, "\\text{" * 60_000, "answer to " * 40_000, "(" * 300_000, "1,000" * 80_000, "-" * 300_000, "<|im_start|>" * 30_000],
+    [
+        piece * (200_000 // len(piece))
+        for piece in (
+            "<think>", "</think>", "\\boxed{", "\\boxed", "the answer is ", "<answer>", "$", "*", "####", "```python",
+            "<|channel|>", " ", "\n", "<think ", "\\text{", "answer to ", "(", "1,000", "-", "<|im_start|>", "**a", "a.", "答案", "\\[",
+        )
+    ],
     ids=lambda text: text[:12],
 )  # fmt: skip
 def test_the_clean_up_reads_hundreds_of_kilobytes_of_anything(text: str) -> None:

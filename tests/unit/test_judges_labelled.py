@@ -18,7 +18,7 @@ BY_DECISION = {"5 dozen", "1.5 hours", "y=x+1", "\\text{(D)}\\ 5"}
 
 @pytest.fixture(scope="module")
 def judge() -> Iterator[MathJudge]:
-    made = MathJudge(timeout_s=1)
+    made = MathJudge(timeout_s=0.5)
     yield made
     made.close()
 
