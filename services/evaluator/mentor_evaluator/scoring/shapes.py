@@ -62,7 +62,11 @@ def _record(row: Row, questions: Mapping[str, Question]) -> Item:
     )  # fmt: skip
     said = row.get("is_correct")
     return Item(
-        question, trajectory, row.get("model_name"), row.get("dataset_name"), said=said if isinstance(said, bool) else None
+        question,
+        trajectory,
+        row.get("model_name"),
+        row.get("dataset_name"),
+        said=said if isinstance(said, bool) else None,
     )
 
 
