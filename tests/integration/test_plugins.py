@@ -130,8 +130,8 @@ def test_every_built_in_plug_in_is_whole(kind: str) -> None:
 
 
 def test_a_name_that_is_unknown_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(UserError, match=r"unknown judge 'llm'") as refused:
-        seam("judge").get("llm", "judge")
+    with pytest.raises(UserError, match=r"unknown judge 'oracle'") as refused:
+        seam("judge").get("oracle", "judge")
     assert refused.value.field == "judge" and "math" in str(refused.value.allowed)
     with pytest.raises(UserError, match="nothing installed here takes plug-ins of kind 'cook'"):
         seam("cook")

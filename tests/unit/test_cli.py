@@ -97,7 +97,7 @@ def test_a_bad_line_gives_an_error_in_its_place_and_the_rest_is_done(
     [
         (("grade", "math", "nowhere.jsonl"), "nowhere.jsonl"),
         (("reward", "score", "--preset", "nice"), "published_code"),
-        (("reward", "score", "--judge", "llm"), "qa_em"),
+        (("reward", "score", "--judge", "oracle"), "qa_em"),
         (("trajectory", "show", "nowhere.jsonl"), "nowhere.jsonl"),
         (("serve", "sandbag"), "sandbox, retriever"),
         (("jobs", "submit", "teach", "x.yaml"), "evaluate"),
