@@ -65,8 +65,8 @@ def test_hostile_answers_are_wrong_and_the_next_answer_is_judged(judge: MathJudg
         piece * (200_000 // len(piece))
         for piece in (
             "<think>", "</think>", "\\boxed{", "\\boxed", "the answer is ", "<answer>", "$", "*", "####", "```python",
-            "<|channel|>", " ", "\n", "<think ", "\\text{", "answer to ", "(", "1,000", "-", "<|im_start|>", "**a", "a.",
-            "答案", "\\[",
+            "<|channel|>", " ", "\n", "<think ",
+            "\\text{", "answer to ", "(", "1,000", "-", "<|im_start|>", "**a", "a.", "答案", "\\[",
         )
     ],
     ids=lambda text: text[:12],
