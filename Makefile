@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-sandbox bench-retriever bench-index soak-retriever soak-sandbox vllm-proof hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-sandbox bench-retriever bench-index soak-retriever bench-statistics soak-sandbox vllm-proof inspect-proof hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -111,6 +111,9 @@ bench-retriever: setup  ## the retriever beside Search-R1's and MENTOR/ReCall's 
 bench-index: setup  ## building an index of a million passages: memory, kills, encoding rate
 	$(BIN)/python -m benchmarks.retriever.building --output runs/bench-index
 
+bench-statistics: setup  ## how often every kind of interval holds the truth, by simulation; writes the table of docs/statistics.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics
+
 soak-retriever: setup  ## an hour of mixed traffic with swaps; fails if a request is lost or memory grows
 	$(BIN)/python -m benchmarks.retriever.soak
 
@@ -131,6 +134,14 @@ soak-sandbox: setup  ## a million mixed calls in a row; fails if memory, process
 
 vllm-proof: setup .venv-vllm/.installed  ## a real vLLM, its CPU build (some gigabytes), as the model server of a job
 	$(BIN)/python -m pytest tests/proofs/test_vllm.py --timeout 3600 -s
+
+.venv-inspect/.installed:
+	$(PYTHON) -m venv .venv-inspect
+	.venv-inspect/bin/pip install --quiet inspect-ai==0.3.285
+	touch $@
+
+inspect-proof: setup .venv-inspect/.installed  ## inspect-ai itself opens the logs that a run is exported as
+	$(BIN)/python -m pytest tests/proofs/test_inspect.py --timeout 600 -s
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down
