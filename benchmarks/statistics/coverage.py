@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.statistics.worlds import AMOUNTS, Amount, Rng, Values, answers, rates, two_sides
 from mentor.analysis.intervals import Estimate, cluster_bootstrap
-from mentor.analysis.macro import macro_average
+from mentor.analysis.macro import macro_share
 from mentor.analysis.means import amount, amount_ratio, difference, quantile, skewness
 from mentor.analysis.pass_at_k import pass_at_k
 from mentor.analysis.shares import share, share_ratio
@@ -143,7 +143,7 @@ def _further(n: int) -> Iterator[Case]:
 
 def _macro_trial(ps: tuple[float, ...], n: int) -> Trial:
     truth = float(np.mean(ps))
-    return lambda rng: _held(macro_average([share(answers(rng, rates(rng, p, 0.5, n), 1)) for p in ps]), truth)
+    return lambda rng: _held(macro_share([share(answers(rng, rates(rng, p, 0.5, n), 1)) for p in ps]), truth)
 
 
 def _rate_trial(p: float, n: int) -> Trial:

@@ -9,9 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from mentor.analysis.intervals import Estimate
+from mentor.analysis.shares import exact_interval
 from mentor.errors import UserError
+
+_Z = NormalDist().inv_cdf(0.975)
+
+
+def macro_share(estimates: Sequence[Estimate]) -> Estimate:
+    """As ``macro_average``, for shares: at least as wide as the exact interval at the effective number of samples that the
+    suites' own intervals leave. MOVER alone is too narrow below where every suite is near 0 (its least coverage was 92%).
+
+    Raises:
+        UserError: there is none.
+    """
+    found = macro_average(estimates)
+    error = math.sqrt(math.fsum(((e.high - e.low) / 2) ** 2 for e in estimates)) / (_Z * len(estimates))
+    if not 0 < found.mean < 1 or not error:
+        return found
+    low, high = exact_interval(found.mean, found.mean * (1 - found.mean) / error**2)
+    return found.model_copy(update={"low": min(low, found.low), "high": max(high, found.high)})
 
 
 def macro_average(estimates: Sequence[Estimate]) -> Estimate:

@@ -19,7 +19,11 @@ PACKAGE = Path(__file__).parents[1] / "plugin_package"
 ROOT = Path(__file__).parents[2]
 KINDS = {
     "judge": "same_length", "scorer": "brevity", "suite": "sums", "importer": "csv_pairs", "filter": "long_answers",
+<<<<<<< HEAD
     "selection": "most_calls", "method": "nothing", "strategy": "mute", "engine": "llama_cpp",
+=======
+    "selection": "most_calls", "method": "nothing", "strategy": "mute", "exporter": "one_number",
+>>>>>>> wt-S
 }  # fmt: skip
 
 
@@ -85,6 +89,15 @@ said = [Trajectory(question_id=q.id, question=q.question, answer=q.answers[0], t
 scores = {q.id: [SCORERS.get(suite.scorer).score(q, t)] for q, t in zip(questions, said)}
 assert all(s[0].correct for s in scores.values()) and suite.aggregate(scores) == {"most_turns": 1}
 """
+EXPORTING = """
+import pathlib, sys
+from mentor_evaluator.exports import EXPORTERS
+from tests.support.written_run import write_run
+folder = pathlib.Path(sys.argv[1]).parent
+run = write_run(folder / "run", {"m/gsm8k/tools": [[True], [False]]})
+(path,) = EXPORTERS.get("one_number").export(run, folder / "out")
+assert path.read_text() == "m/gsm8k/tools 0.5\\n"
+"""
 TEACHING = """
 import pathlib, sys
 from mentor.trajectory import Termination, Trajectory
@@ -102,7 +115,7 @@ assert [q.question for q in chosen.questions] == ["1+1?"] and chosen.dropped["lo
 """
 
 
-@pytest.mark.parametrize("program", [JUDGING, EVALUATING, TEACHING], ids=["judge", "evaluator", "teacher"])
+@pytest.mark.parametrize("program", [JUDGING, EVALUATING, EXPORTING, TEACHING], ids=["judge", "evaluator", "exporter", "teacher"])
 def test_they_work_where_specs_name_them(program: str, installed: Path, tmp_path: Path) -> None:
     python(installed, "-c", program, str(tmp_path / "pairs.csv"))
 

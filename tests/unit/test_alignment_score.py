@@ -44,7 +44,7 @@ def test_a_report_is_made_though_every_question_with_a_reference_was_lost() -> N
     asked = [Question(id=name, question="?", answers=("1",)) for name in ("kept", "lost")]
     lost = Trajectory(question_id="lost", termination=Termination.INFRASTRUCTURE)
     report = build_report(asked, [Trajectory(question_id="kept"), lost], {"lost": [{"a": 1}]}, samples=1, judge="math")
-    assert report["alignment"] is None and report["reference_tool_counts"] == {"a": 1}
+    assert report.alignment is None and report.reference_tool_counts == {"a": 1}
 
 
 def test_what_an_identical_policy_would_score_is_said() -> None:

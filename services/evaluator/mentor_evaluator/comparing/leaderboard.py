@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mentor.analysis.intervals import Estimate
-from mentor.analysis.macro import macro_average
+from mentor.analysis.macro import macro_share
 from mentor.analysis.means import difference
 from mentor.analysis.shares import share
 from mentor.analysis.significance import holm, paired_test
@@ -106,7 +106,7 @@ def _groups(shared: Sequence[str]) -> dict[str, list[str]]:
 def _entry(place: int, row: _Row, standings: dict[str, dict[str, Standing]], members: dict[str, list[str]]) -> Entry:
     mine = {suite: found[row.name] for suite, found in standings.items() if row.name in found}
     macro: dict[str, Estimate] = {
-        group: macro_average([mine[suite].accuracy for suite in suites]) for group, suites in members.items()
+        group: macro_share([mine[suite].accuracy for suite in suites]) for group, suites in members.items()
     }
     return Entry(
         rank=place, run=row.side.run.folder.name, model=row.side.model, arm=row.arm, suites=mine, macro=macro

@@ -43,7 +43,7 @@ class Side:
         limits = own.get("limits") or spec.get("limits")
         return {
             "sampling": {k: v for k, v in sampling.items() if k != "seed"} if sampling else UNKNOWN,
-            "limits": RolloutLimits.model_validate(limits).model_dump() if limits else UNKNOWN,
+            "limits": RolloutLimits.model_validate(limits).model_dump() if limits is not None else UNKNOWN,
             "strategy": spec.get("strategy", UNKNOWN),
         }
 

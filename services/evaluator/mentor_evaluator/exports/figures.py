@@ -36,7 +36,10 @@ class _Figures:
         shares = _shares(report, series)
         if shares:
             written += write_figure(
-                lambda f, t: _tools(f, t, shares, list(series)), (6.5, 1.2 + 0.36 * _rows(shares)), folder, "figure4"
+                lambda f, t: _tools(f, t, shares, list(series)),
+                (6.5, max(2.6, 1.2 + 0.36 * _rows(shares))),
+                folder,
+                "figure4",
             )
         calling = {label: cells for label, cells in series.items() if _calls(cells)}
         if calling:

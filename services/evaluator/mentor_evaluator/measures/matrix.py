@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mentor.analysis.macro import macro_average
+from mentor.analysis.macro import macro_share
 from mentor.analysis.means import difference
 from mentor.analysis.significance import minimum_detectable, paired_test
 from mentor.errors import UserError
@@ -47,7 +47,7 @@ def _macros(cells: Sequence[CellFolder], reports: Mapping[str, CellReport]) -> I
             yield Macro(
                 model=model, arm=arm, group=group, suites=suites,
                 missing=[name for name in members.get(group, ()) if name not in suites],
-                accuracy=macro_average([mine[name].accuracy for name in suites]),
+                accuracy=macro_share([mine[name].accuracy for name in suites]),
             )  # fmt: skip
 
 

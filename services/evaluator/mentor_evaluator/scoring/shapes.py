@@ -60,13 +60,16 @@ def _record(row: Row, questions: Mapping[str, Question]) -> Item:
         termination=Termination(ending) if ending in list(Termination) else Termination.ANSWERED,
         sample=extra.get("sample") if isinstance(extra.get("sample"), int) else 0, mode="chat",
     )  # fmt: skip
-    said = row.get("is_correct")
     return Item(
+<<<<<<< HEAD
         question,
         trajectory,
         row.get("model_name"),
         row.get("dataset_name"),
         said=said if isinstance(said, bool) else None,
+=======
+        question, trajectory, row.get("model_name"), row.get("dataset_name"), said=_yes_or_no(row.get("is_correct"))
+>>>>>>> wt-S
     )
 
 
@@ -96,10 +99,8 @@ def _trajectory(row: Row, questions: Mapping[str, Question]) -> Item:
     question = questions.get(trajectory.question_id)
     if question is None:
         raise ValueError(f"no question {trajectory.question_id!r} (questions.jsonl beside the file, or --questions)")
-    said = trajectory.metadata.get("correct")
-    return Item(
-        question, trajectory, trajectory.model, question.data_source, said=said if isinstance(said, bool) else None
-    )
+    said = _yes_or_no(trajectory.metadata.get("correct"))
+    return Item(question, trajectory, trajectory.model, question.data_source, said=said)
 
 
 def _is_trajectory(row: Row) -> bool:
@@ -131,6 +132,10 @@ def is_bfcl(row: Row) -> bool:
 def shape_of(row: Row) -> Shape | None:
     """The shape that a row has."""
     return next((shape for shape in SHAPES if shape.matches(row)), None)
+
+
+def _yes_or_no(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _names(row: Row, field: str) -> list[str]:
