@@ -8,11 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-<<<<<<< HEAD
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges soak-retriever soak-sandbox vllm-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
-=======
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-sandbox bench-retriever bench-index soak-retriever bench-statistics soak-sandbox vllm-proof inspect-proof hostile-sandbox fuzz-sandbox clean
->>>>>>> wt-S
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -118,13 +114,11 @@ bench-retriever: setup  ## the retriever beside Search-R1's and MENTOR/ReCall's 
 bench-index: setup  ## building an index of a million passages: memory, kills, encoding rate
 	$(BIN)/python -m benchmarks.retriever.building --output runs/bench-index
 
-<<<<<<< HEAD
 bench-judges: setup  ## every judge on the labelled answers; writes the tables of docs/judges.md
 	$(BIN)/python -m benchmarks.judges --write docs/judges.md
-=======
+
 bench-statistics: setup  ## how often every kind of interval holds the truth, by simulation; writes the table of docs/statistics.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics
->>>>>>> wt-S
 
 soak-retriever: setup  ## an hour of mixed traffic with swaps; fails if a request is lost or memory grows
 	$(BIN)/python -m benchmarks.retriever.soak
@@ -147,7 +141,6 @@ soak-sandbox: setup  ## a million mixed calls in a row; fails if memory, process
 vllm-proof: setup .venv-vllm/.installed  ## a real vLLM, its CPU build (some gigabytes), as the model server of a job
 	$(BIN)/python -m pytest tests/proofs/test_vllm.py --timeout 3600 -s
 
-<<<<<<< HEAD
 eval-kills: setup  ## 1,000 questions while everything is killed at random, twice; results as if nothing had happened
 	$(BIN)/python -m pytest tests/proofs/test_evaluation_kills.py --timeout 3600 -s
 
@@ -156,7 +149,7 @@ bfcl-proof: setup  ## BFCL whole: gold, spoiled and mixed results of all entries
 
 bench-bfcl: setup  ## what isolating BFCL's checker costs
 	$(BIN)/python -m benchmarks.bfcl
-=======
+
 .venv-inspect/.installed:
 	$(PYTHON) -m venv .venv-inspect
 	.venv-inspect/bin/pip install --quiet inspect-ai==0.3.285
@@ -164,7 +157,6 @@ bench-bfcl: setup  ## what isolating BFCL's checker costs
 
 inspect-proof: setup .venv-inspect/.installed  ## inspect-ai itself opens the logs that a run is exported as
 	$(BIN)/python -m pytest tests/proofs/test_inspect.py --timeout 600 -s
->>>>>>> wt-S
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down

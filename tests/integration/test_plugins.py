@@ -19,11 +19,8 @@ PACKAGE = Path(__file__).parents[1] / "plugin_package"
 ROOT = Path(__file__).parents[2]
 KINDS = {
     "judge": "same_length", "scorer": "brevity", "suite": "sums", "importer": "csv_pairs", "filter": "long_answers",
-<<<<<<< HEAD
-    "selection": "most_calls", "method": "nothing", "strategy": "mute", "engine": "llama_cpp",
-=======
     "selection": "most_calls", "method": "nothing", "strategy": "mute", "exporter": "one_number",
->>>>>>> wt-S
+    "engine": "llama_cpp",
 }  # fmt: skip
 
 

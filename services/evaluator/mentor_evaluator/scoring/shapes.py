@@ -61,15 +61,7 @@ def _record(row: Row, questions: Mapping[str, Question]) -> Item:
         sample=extra.get("sample") if isinstance(extra.get("sample"), int) else 0, mode="chat",
     )  # fmt: skip
     return Item(
-<<<<<<< HEAD
-        question,
-        trajectory,
-        row.get("model_name"),
-        row.get("dataset_name"),
-        said=said if isinstance(said, bool) else None,
-=======
         question, trajectory, row.get("model_name"), row.get("dataset_name"), said=_yes_or_no(row.get("is_correct"))
->>>>>>> wt-S
     )
 
 
