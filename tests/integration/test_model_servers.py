@@ -24,6 +24,7 @@ from mentor.inference.servers.serving import ManagedClient, serving
 from mentor.inference.servers.spec import ServeSpec
 from mentor.jobs.handler import Stopped
 from mentor.jobs.processes import carrying
+from mentor.jobs.store import LeaseLostError
 from mentor.rollout.connect import ModelSource, open_policy
 from tests.support.served import ServedJobs, served_jobs
 from tests.support.service_process import ServiceProcess, running_process
@@ -148,6 +149,18 @@ async def test_an_error_of_the_work_itself_stays_what_it_is(watch: Watching) -> 
             raise KeyError("mine")
 
 
+async def test_a_job_that_has_passed_to_another_worker_takes_its_server_with_it(watch: Watching) -> None:
+    with pytest.raises(LeaseLostError):
+        async with serving(serve(), TEACHER, "m", watch=watch) as client:
+            server = psutil.Process(pid_of(client))
+
+            def lost(*_: object, **__: object) -> None:
+                raise LeaseLostError("another worker has it")
+
+            watch.count = watch.tell = lost  # type: ignore[method-assign]
+    assert not alive(server)
+
+
 async def test_a_server_that_never_serves_is_one_line(watch: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMALL_DIES", "1")
     with pytest.raises(InfrastructureError, match="exit code 3 before it served: OutOfMemoryError: the model") as ended:
@@ -216,7 +229,7 @@ def test_from_a_folder_to_a_data_set_though_the_server_is_killed_in_the_middle(
     job = jobs.submit(
         "teacher", questions=str(tmp_path / "questions.jsonl"), samples=2, concurrency=2, max_infrastructure_share=0,
         backends={"sandbox": sandbox.grpc}, sampling={"temperature": 0.5, "max_tokens": 128, "seed": 0},
-        model={"path": str(TEACHER), "serve": {"engine": "local"}},
+        model={"path": str(TEACHER), "serve": {"engine": "local"}, "mode": "chat"},
     )  # fmt: skip
     jobs.drawn(job, 3)
     jobs.server(job).kill()

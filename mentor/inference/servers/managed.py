@@ -181,9 +181,11 @@ class ManagedServer:
             process.stop(grace_s)
 
     async def close(self) -> None:
-        """Take the last figures, end it, and let its connections go."""
-        if self._up.is_set():
-            await self.read_figures()
-        self._up.clear()
-        await asyncio.to_thread(self.stop)
-        await self._http.aclose()
+        """Take the last figures, end it, and let its connections go; it ends whatever its job's context raises."""
+        try:
+            if self._up.is_set():
+                await self.read_figures()
+        finally:
+            self._up.clear()
+            await asyncio.to_thread(self.stop)
+            await self._http.aclose()
