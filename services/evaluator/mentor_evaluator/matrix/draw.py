@@ -47,7 +47,7 @@ async def _draw(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
             if all(_complete(cell, spec, run) for cell in together):
                 done += len(together)
                 continue
-            async with open_policy(_thinking(together[0].model.model, thinking)) as policy:
+            async with open_policy(_thinking(together[0].model.model, thinking), context) as policy:
                 for cell in together:
                     if not await _draw_cell(spec, cell, run, context, policy, toolset_for, (done, len(cells))):
                         return False
