@@ -112,9 +112,10 @@ assert [q.question for q in chosen.questions] == ["1+1?"] and chosen.dropped["lo
 """
 
 
-@pytest.mark.parametrize(
-    "program", [JUDGING, EVALUATING, EXPORTING, TEACHING], ids=["judge", "evaluator", "exporter", "teacher"]
-)
+PROGRAMS = {"judge": JUDGING, "evaluator": EVALUATING, "exporter": EXPORTING, "teacher": TEACHING}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_they_work_where_specs_name_them(program: str, installed: Path, tmp_path: Path) -> None:
     python(installed, "-c", program, str(tmp_path / "pairs.csv"))
 
