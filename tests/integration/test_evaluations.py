@@ -225,7 +225,7 @@ async def test_people_evaluate_look_and_page_through_samples_over_both_transport
     compared = call(service, "GET", "/v1/compare", params={"runs": f"{job},{job}:scripted"}).json()
     assert [s["difference"]["mean"] for s in compared["suites"]] == [0.0] and compared["suites"][0]["changed"] == []
     ranked = call(service, "GET", "/v1/leaderboard").json()
-    assert [entry["model"] for entry in ranked["entries"]] == ["scripted"]
+    assert [(entry["run"], entry["model"]) for entry in ranked["entries"]] == [(job, "scripted")]
     assert call(service, "GET", "/v1/compare", params={"runs": job}).status_code == 400
     assert call(service, "GET", "/v1/compare", params={"runs": f"{job},{job}:nobody"}).status_code == 400
     with grpc.insecure_channel(service.grpc) as channel:

@@ -55,9 +55,15 @@ class CellFolder:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished (or partly finished) run."""
+    """A finished (or partly finished) run. ``called``: its name where the folder's says nothing."""
 
     folder: Path
+    called: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.called or self.folder.name
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -88,7 +94,7 @@ class Run:
         raise UserError(f"no cell {key!r} in this run", field="cell", allowed=", ".join(c.key for c in self.cells()))
 
 
-def open_run(folder: Path, field: str = "run") -> Run:
+def open_run(folder: Path, field: str = "run", called: str | None = None) -> Run:
     """A run by its folder.
 
     Raises:
@@ -96,7 +102,7 @@ def open_run(folder: Path, field: str = "run") -> Run:
     """
     if not (folder / MANIFEST).is_file():
         raise UserError(f"{folder} holds no run", field=field, allowed="a folder that `mentor eval run` wrote")
-    return Run(folder)
+    return Run(folder, called)
 
 
 def cell_folder(run: Path, key: str) -> Path:

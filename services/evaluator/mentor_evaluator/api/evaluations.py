@@ -88,4 +88,5 @@ class Evaluations:
             raise ConflictError(
                 f"evaluation {job_id} is {job.state}", field="id", allowed="one that has succeeded; /events tells when"
             )
-        return open_run(self.manager.files.open_path(self.manager.artifact(job_id, "run")), "id")
+        folder = self.manager.files.open_path(self.manager.artifact(job_id, "run"))
+        return open_run(folder, "id", called=job_id)

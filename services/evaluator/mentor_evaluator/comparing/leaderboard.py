@@ -109,7 +109,7 @@ def _entry(place: int, row: _Row, standings: dict[str, dict[str, Standing]], mem
         group: macro_share([mine[suite].accuracy for suite in suites]) for group, suites in members.items()
     }
     return Entry(
-        rank=place, run=row.side.run.folder.name, model=row.side.model, arm=row.arm, suites=mine, macro=macro
+        rank=place, run=row.side.run.name, model=row.side.model, arm=row.arm, suites=mine, macro=macro
     )  # fmt: skip
 
 

@@ -25,8 +25,8 @@ class Side:
 
     @property
     def label(self) -> str:
-        """``FOLDER:MODEL``."""
-        return f"{self.run.folder.name}:{self.model}"
+        """``RUN:MODEL``."""
+        return f"{self.run.name}:{self.model}"
 
     @cached_property
     def cells(self) -> dict[tuple[str, str], CellFolder]:
@@ -60,7 +60,7 @@ def side_of(run: Run, model: str | None, field: str) -> Side:
     if model not in models:
         what = "several models: name one" if model is None else f"no model {model!r}"
         raise UserError(
-            f"{run.folder.name} has {what}", field=field, allowed=f"RUN:MODEL with one of {', '.join(models)}"
+            f"{run.name} has {what}", field=field, allowed=f"RUN:MODEL with one of {', '.join(models)}"
         )
     return Side(run, model)
 

@@ -58,13 +58,13 @@ def _log(run: Run, cell: CellFolder, report: CellReport) -> dict[str, Any]:
 
 
 def _spec(run: Run, cell: CellFolder, report: CellReport, at: str) -> dict[str, Any]:
-    identity = f"{run.folder.name}/{cell.key}"
+    identity = f"{run.name}/{cell.key}"
     drawn = facts.sampling(run, cell.model)
     config = {
         name: drawn[name] for name in ("temperature", "top_p", "max_tokens", "seed") if drawn.get(name) is not None
     }
     return {
-        "eval_id": _id(f"{identity}/eval"), "run_id": _id(run.folder.name), "created": at,
+        "eval_id": _id(f"{identity}/eval"), "run_id": _id(run.name), "created": at,
         "task": f"{cell.suite}/{cell.arm}", "task_id": _id(identity), "task_version": 0, "task_attribs": {}, "task_args": {},
         "dataset": {"name": cell.suite, "samples": report.questions, "sample_ids": [q.id for q in cell.questions],
                     "shuffled": False},
