@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mentor.errors import UserError
+from mentor.errors import InfrastructureError, UserError
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.job import prepare
 from mentor_evaluator.matrix.spec import EvaluationSpec
@@ -92,20 +92,26 @@ async def test_ircot_looks_up_each_sentence_and_stops_at_an_answer(retriever: Se
     assert trajectory.metadata["correct"] and len(trajectory.turns) == 2
 
 
-async def test_a_retriever_that_is_away_costs_no_answer(tmp_path: Path) -> None:
-    async with openai_server(lambda body: said("\\boxed{x}")) as url:
+async def test_a_retriever_that_is_away_is_told_before_a_model_is_asked(tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def answer(body: dict[str, Any]) -> Reply:
+        asked.append(body)
+        return said("\\boxed{x}")
+
+    async with openai_server(answer) as url:
         spec = spec_for(url, "127.0.0.1:9", tmp_path, strategy="zero-shot", max_infrastructure_share=1.0)
         spec = spec.model_copy(update={"backends": spec.backends.model_copy(update={"deadline_s": 0.5})})
         run = tmp_path / "run"
-        assert await asyncio.to_thread(draw_matrix, spec, prepare(spec, run), run, Quiet(tmp_path))
-    (cell,) = open_run(run).cells()
-    assert cell.trajectories[0].failed
+        with pytest.raises(InfrastructureError, match="retriever"):
+            await asyncio.to_thread(draw_matrix, spec, prepare(spec, run), run, Quiet(tmp_path))
+    assert asked == []
 
 
 async def test_a_suite_without_search_is_refused(retriever: ServiceProcess, tmp_path: Path) -> None:
     async with openai_server(lambda body: said("2")) as url:
         spec = spec_for(url, retriever.grpc, tmp_path, strategy="ircot")
-        spec = spec.model_copy(update={"own": (spec.own[0].model_copy(update={"tools": ("add",)}),)})
+        spec = spec.model_copy(update={"own": (spec.own[0].model_copy(update={"tools": ()}),)})
         with pytest.raises(UserError, match="offers no wikipedia_search"):
             await asyncio.to_thread(
                 draw_matrix, spec, prepare(spec, tmp_path / "run"), tmp_path / "run", Quiet(tmp_path)

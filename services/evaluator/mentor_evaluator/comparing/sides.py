@@ -59,9 +59,7 @@ def side_of(run: Run, model: str | None, field: str) -> Side:
         model = models[0]
     if model not in models:
         what = "several models: name one" if model is None else f"no model {model!r}"
-        raise UserError(
-            f"{run.name} has {what}", field=field, allowed=f"RUN:MODEL with one of {', '.join(models)}"
-        )
+        raise UserError(f"{run.name} has {what}", field=field, allowed=f"RUN:MODEL with one of {', '.join(models)}")
     return Side(run, model)
 
 

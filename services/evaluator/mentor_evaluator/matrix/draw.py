@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
 
+from mentor.errors import InfrastructureError
 from mentor.grading import Verdict
 from mentor.rollout.connect import ModelSource, open_policy, open_toolsets
 from mentor.rollout.descriptors import make_room
@@ -15,6 +16,8 @@ from mentor.rollout.driver import Sampler, ToolsetFactory
 from mentor.rollout.journal import Journal
 from mentor.rollout.policy import Policy
 from mentor.rollout.solve import Progress, Scoring, draw_scored
+from mentor.rpc.health import require_ready
+from mentor.rpc.retry import RetryPolicy
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question, Trajectory
 from mentor_evaluator.matrix.plan import Cell
@@ -41,6 +44,7 @@ def draw_matrix(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
 
 async def _draw(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context: Progress) -> bool:
     done = 0
+    await check_services(spec, [cell for cell in cells if not _complete(cell, spec, run)])
     async with open_toolsets(spec.backends, ToolRegistry()) as toolset_for:
         for (_, thinking), group in groupby(cells, key=lambda cell: (cell.model.name, cell.arm.thinking)):
             together = list(group)
@@ -53,6 +57,27 @@ async def _draw(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
                         return False
                     done += 1
     return True
+
+
+async def check_services(spec: EvaluationSpec, cells: Iterable[Cell]) -> None:
+    """Have the services of the tools that cells offer answer once, before a model is asked anything.
+
+    Raises:
+        InfrastructureError: one does not within ``backends.deadline_s``; it names the service and its address.
+        UserError: something else answers there.
+    """
+    registry = ToolRegistry()
+    offering = (cell for cell in cells if not isinstance(cell.planned.suite, SamplingSuite))
+    needed = {
+        tool.backend for cell in offering for question in cell.questions for tool in registry.for_question(question)
+    }
+    retry = RetryPolicy(deadline_s=spec.backends.deadline_s)
+    for service, target in (("sandbox", spec.backends.sandbox), ("retriever", spec.backends.retriever)):
+        if service in needed:
+            try:
+                await require_ready(target, service, retry)
+            except InfrastructureError as error:
+                raise InfrastructureError(f"the {service}, whose tools the suites offer: {error.message}") from error
 
 
 async def _draw_cell(
