@@ -141,13 +141,14 @@ def test_a_run_survives_the_way_through_published_records(run: Run, tmp_path: Pa
 
 
 def test_verdicts_in_files_are_held_against_ours(tmp_path: Path) -> None:
-    record = {"question": "1+1?", "reward_model": {"ground_truth": ["2"], "style": "rule"}, "model_name": "org/m",
-              "dataset_name": "aime24", "messages": [
+    record: dict[str, Any] = {"question": "1+1?", "reward_model": {"ground_truth": ["2"], "style": "rule"},
+              "model_name": "org/m", "dataset_name": "aime24", "messages": [
                   {"role": "user", "content": "1+1?"},
                   {"role": "assistant", "content": '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'},
                   {"role": "user", "content": '<tool_response>{"name": "add"}\n2\n</tool_response>'},
                   {"role": "assistant", "content": "So \\boxed{2}."}]}  # fmt: skip
-    rows = [record | {"model_answer": None, "is_correct": False}, record | {"model_answer": "3", "is_correct": False}]
+    other = [*record["messages"][:-1], {"role": "assistant", "content": "So \\boxed{3}."}]
+    rows = [record | {"model_answer": None, "is_correct": False}, record | {"messages": other, "is_correct": False}]
     file = tmp_path / "bench.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run, agreement = scored([file], tmp_path / "out")
