@@ -75,6 +75,7 @@ def _trajectories(kind: str) -> Section:
 
 def _servers(kind: str) -> Section:
     where = f'kind=~"{kind}"'
+    tokens = rate("mentor_model_server_tokens_total", "engine, direction", where)
     started = f"sum by (engine) (increase(mentor_model_server_starts_total{{{where}}}[1h]))"
     seconds = f"sum by (engine) (increase(mentor_model_server_start_seconds_total{{{where}}}[1h]))"
     return Section(
@@ -82,17 +83,20 @@ def _servers(kind: str) -> Section:
         (
             Panel(
                 "Tokens per second",
-                ((rate("mentor_model_server_tokens_total", "engine, direction", where), "{{engine}} {{direction}}"),),
+                ((f"{tokens} or vector(0)", "{{engine}} {{direction}}"),),
                 about="As the servers count them; read every ten seconds.",
             ),
             Panel(
-                "Seconds until they serve", ((f"{seconds} / {started}", "{{engine}}"),), "s", "Mean of the last hour."
+                "Seconds until they serve",
+                ((f"{seconds} / {started} or vector(0)", "{{engine}}"),),
+                "s",
+                "Mean of the last hour.",
             ),
             Panel(
                 "Restarts in an hour",
                 (
                     (
-                        f"sum by (engine, reason) (increase(mentor_model_server_restarts_total{{{where}}}[1h]))",
+                        f"sum by (engine, reason) (increase(mentor_model_server_restarts_total{{{where}}}[1h])) or vector(0)",
                         "{{engine}} {{reason}}",
                     ),
                 ),
