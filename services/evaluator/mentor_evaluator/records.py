@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,20 @@ from mentor.data import write_text
 from mentor.rollout.chat_policy import assistant_message
 from mentor.rollout.prompts import opening_messages
 from mentor.trajectory import Question, Trajectory
-from mentor_evaluator.runs import Run
+from mentor_evaluator.runs import CellFolder
 
 
-def write_records(run: Run, path: Path) -> None:
-    """All samples of a run as JSON lines, atomically."""
-    lines = (
-        json.dumps(record(questions[t.question_id], t, cell.model), ensure_ascii=False)
-        for cell in run.cells()
-        for questions in [{question.id: question for question in cell.questions}]
-        for t in cell.trajectories
-    )
-    write_text(path, "".join(f"{line}\n" for line in lines))
+def write_records(cells: Iterable[CellFolder], path: Path) -> None:
+    """The samples of cells as JSON lines, atomically; those lost to infrastructure are no records of a model."""
+    write_text(path, "".join(f"{line}\n" for cell in cells for line in _lines(cell)))
+
+
+def _lines(cell: CellFolder) -> Iterator[str]:
+    questions = {question.id: question for question in cell.questions}
+    for trajectory in cell.trajectories:
+        if not trajectory.failed:
+            row = record(questions[trajectory.question_id], trajectory, cell.model)
+            yield json.dumps(row, ensure_ascii=False)
 
 
 def record(question: Question, trajectory: Trajectory, model_name: str) -> dict[str, Any]:

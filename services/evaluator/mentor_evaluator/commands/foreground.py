@@ -96,6 +96,6 @@ def run_here(spec: EvaluationSpec, output: Path | None, records: Path | None = N
     report = matrix_report(spec, cells, folder)
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
     if records is not None:
-        write_records(open_run(folder), records)
+        write_records(open_run(folder).cells(), records)
     print_matrix(report, wide())
     return 0
