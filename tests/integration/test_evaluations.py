@@ -19,9 +19,8 @@ from mentor.errors import ConflictError, UserError
 from mentor.jobs.embedded_redis import redis_url, start_redis
 from mentor.rpc.v1 import evaluations_pb2 as pb
 from mentor.rpc.v1.evaluations_pb2_grpc import EvaluationsServiceStub
-from mentor.trajectory import Termination
 from mentor_evaluator.matrix.draw import draw_matrix
-from mentor_evaluator.matrix.job import EvaluationJob, prepare
+from mentor_evaluator.matrix.job import prepare
 from mentor_evaluator.matrix.plan import plan
 from mentor_evaluator.matrix.results import matrix_report
 from mentor_evaluator.matrix.spec import EvaluationSpec
@@ -253,7 +252,3 @@ def test_a_bad_evaluation_is_refused_with_its_field(service: ServiceProcess) -> 
         answer = call(service, "POST", "/v1/evaluations", json=body)
         assert answer.status_code == 400 or answer.status_code == 422, answer.text
         assert field is None or field in answer.json()["error"]["field"]
-
-
-def test_the_job_is_known_by_its_kind() -> None:
-    assert EvaluationJob.kind == "evaluation" and Termination.LENGTH == "length"

@@ -30,9 +30,9 @@ def read(file: Path, to_question: ToQuestion, *, skip_broken: bool) -> tuple[lis
     questions: list[Question] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for index, (place, row) in enumerate(_rows(file)):
+    for index, (place, row) in enumerate(raw(file)):
         try:
-            question = to_question(_object(row), index)
+            question = to_question(parsed(row), index)
             if question.id in seen:
                 raise ValueError(f"the id {question.id!r} occurs twice")
         except ValueError as error:
@@ -57,7 +57,8 @@ def checksum(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _object(row: Row | str) -> Row:
+def parsed(row: Row | str) -> Row:
+    """A row as an object; raises ``ValueError`` with what it is instead."""
     if isinstance(row, str):
         try:
             row = json.loads(row)
@@ -68,14 +69,19 @@ def _object(row: Row | str) -> Row:
     return row
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Row | str]]:
+def raw(file: Path, field: str = "suites") -> Iterator[tuple[str, Row | str]]:
+    """Rows of JSON lines (as text), a JSON list or parquet, each with its place.
+
+    Raises:
+        UserError: the file is none of these; it names ``field``.
+    """
     if file.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         try:
             rows = pq.read_table(file).to_pylist()
         except (OSError, ValueError) as error:
-            raise UserError(f"{file} is no parquet file: {str(error).splitlines()[0]}", field="suites") from error
+            raise UserError(f"{file} is no parquet file: {str(error).splitlines()[0]}", field=field) from error
         yield from ((f"row {index}", row) for index, row in enumerate(rows))
         return
     text = file.read_text(encoding="utf-8", errors="replace")
@@ -83,7 +89,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Row | str]]:
         try:
             rows = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(f"{file}:{error.lineno} is not JSON: {error.msg}", field="suites") from error
+            raise UserError(f"{file}:{error.lineno} is not JSON: {error.msg}", field=field) from error
         yield from ((f"item {index}", row) for index, row in enumerate(rows))
         return
     yield from ((f"line {n}", line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())

@@ -44,11 +44,12 @@ def draw_matrix(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
 
 async def _draw(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context: Progress) -> bool:
     done = 0
-    await check_services(spec, [cell for cell in cells if not _complete(cell, spec, run)])
+    lacking = {cell.key: cell for cell in cells if not _complete(cell, spec, run)}
+    await check_services(spec, lacking.values())
     async with open_toolsets(spec.backends, ToolRegistry()) as toolset_for:
         for (_, thinking), group in groupby(cells, key=lambda cell: (cell.model.name, cell.arm.thinking)):
             together = list(group)
-            if all(_complete(cell, spec, run) for cell in together):
+            if not any(cell.key in lacking for cell in together):
                 done += len(together)
                 continue
             async with open_policy(_thinking(together[0].model.model, thinking), context) as policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mentor.data.files import check_readable
@@ -40,7 +41,7 @@ class Cell:
         """``MODEL/SUITE/ARM``: its name in results and its folder."""
         return f"{self.model.name}/{self.planned.name}/{self.arm.name}"
 
-    @property
+    @cached_property
     def questions(self) -> list[Question]:
         """The suite's questions as this arm asks them."""
         if self.arm.tools:

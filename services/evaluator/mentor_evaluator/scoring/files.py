@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.trajectory import Question
 from mentor_evaluator.bfcl.results import read_results
+from mentor_evaluator.datasets import rows
 from mentor_evaluator.runs import MANIFEST, QUESTIONS, TRAJECTORIES, Run
 from mentor_evaluator.scoring.shapes import ACCEPTED, BFCL, Item, Row, Shape, is_bfcl, shape_of
 
@@ -76,9 +76,9 @@ def _read(file: Path, known: Mapping[str, Question], found: Found) -> None:
     beside = file.parent / QUESTIONS
     questions = known or ({q.id: q for q in read_questions(beside)} if beside.is_file() else {})
     shape: Shape | None = None
-    for place, text in _rows(file):
+    for place, text in rows.raw(file, "FILE"):
         try:
-            row = _object(text)
+            row = rows.parsed(text)
             if shape is None and is_bfcl(row):
                 found.shapes.add(BFCL)
                 found.official += read_results(file)
@@ -105,25 +105,3 @@ def _placed(item: Item, file: Path) -> Item:
     if file.name == TRAJECTORIES and len(parts) > 4 and parts[-5] == "cells":
         return replace(item, model=parts[-4], suite=parts[-3], arm=parts[-2])
     return replace(item, suite=item.suite or file.parent.name)
-
-
-def _object(text: str | Row) -> Row:
-    try:
-        row = json.loads(text) if isinstance(text, str) else text
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg}") from error
-    if not isinstance(row, dict):
-        raise ValueError("not an object")
-    return row
-
-
-def _rows(file: Path) -> Iterator[tuple[str, str | Row]]:
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if text.lstrip().startswith("["):
-        try:
-            rows = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{file}:{error.lineno} is not JSON: {error.msg}", field="FILE") from error
-        yield from ((f"item {index}", row) for index, row in enumerate(rows))
-        return
-    yield from ((f"line {n}", line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
