@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from mentor.errors import InfrastructureError
@@ -49,7 +50,9 @@ class Workspace:
         for _ in range(_TRIES):
             source = self._latest()
             if source is None or self._move_in(source):
-                self._own.mkdir(exist_ok=True)
+                # mkdir's own exist_ok raises it too, if a successor takes the folder away just then.
+                with suppress(FileExistsError):
+                    self._own.mkdir()
                 self._clear()
                 return self._own
         raise InfrastructureError(f"the state of {self._place} does not hold still")

@@ -30,19 +30,29 @@ class _Lane:
     def restart(self) -> None:
         """It has to go on by itself."""
 
-    async def _post(self, path: str, body: Any) -> httpx.Response | None:
+    async def _post(self, path: str, body: Any) -> httpx.Response | httpx.HTTPError:
         try:
             return await self._client.post(path, content=json.dumps(body), headers=_JSON)
-        except httpx.HTTPError:
-            return None
+        except httpx.HTTPError as error:
+            return error
 
 
-def _answer(response: httpx.Response | None, result: dict[str, Any] | None) -> Answer:
-    if response is None or response.status_code >= 500 or response.status_code == _BUSY:
-        return Answer("down", "", "" if response is None else response.text)
+def _answer(response: httpx.Response | httpx.HTTPError, result: dict[str, Any] | None = None) -> Answer:
+    if isinstance(response, httpx.HTTPError):
+        return Answer("down", "", repr(response))
+    if response.status_code >= 500 or response.status_code == _BUSY:
+        return Answer("down", "", f"{response.status_code} {response.text}")
     if result is None:
         return Answer("refused", "", response.text)
     return Answer(result["status"], f"{result.get('value')}\n{result['stdout']}", response.text)
+
+
+def _json_of(response: httpx.Response | httpx.HTTPError) -> dict[str, Any] | None:
+    """What a call that was taken gave."""
+    if isinstance(response, httpx.HTTPError) or response.status_code != httpx.codes.OK:
+        return None
+    body: dict[str, Any] = response.json()
+    return body
 
 
 class SourceLane(_Lane):
@@ -60,7 +70,7 @@ class SourceLane(_Lane):
         if case.request is not None:
             body = {"timeout_s": case.seconds(self.lane)} | case.request()
         response = await self._post("/v1/execute", body)
-        return _answer(response, response.json() if response is not None and response.status_code == 200 else None)
+        return _answer(response, _json_of(response))
 
 
 class ProgramLane(_Lane):
@@ -72,7 +82,7 @@ class ProgramLane(_Lane):
         """See ``Target``."""
         program = f"{code}\nprint(globals().get('result'))"
         response = await self._post("/v1/run", {"code": program, "timeout_s": case.seconds(self.lane)})
-        return _answer(response, response.json() if response is not None and response.status_code == 200 else None)
+        return _answer(response, _json_of(response))
 
 
 class SessionLane(_Lane):
@@ -83,14 +93,15 @@ class SessionLane(_Lane):
     async def run(self, case: Case, code: str) -> Answer:
         """See ``Target``."""
         opened = await self._post("/v1/sessions", {})
-        if opened is None or opened.status_code != 200:
-            return _answer(opened, None)
-        path = f"/v1/sessions/{opened.json()['session']['id']}"
+        session = _json_of(opened)
+        if session is None:
+            return _answer(opened)
+        path = f"/v1/sessions/{session['session']['id']}"
         cell = {"code": f"{code}\nglobals().get('result')", "timeout_s": case.seconds(self.lane)}
         response = await self._post(f"{path}/execute", cell)
         await self._client.delete(path)
-        fine = response is not None and response.status_code == 200
-        return _answer(response, response.json()["result"] if response is not None and fine else None)
+        answered = _json_of(response)
+        return _answer(response, None if answered is None else answered["result"])
 
 
 LANES = (SourceLane, ProgramLane, SessionLane)

@@ -153,8 +153,8 @@ def _problems(
         found.append("breached")
     if not _right(case, answer, target):
         found.append(f"{answer.status}, not {' or '.join(case.right(target.lane))}")
-    if after.status == "down" or answer.status == "down":
-        found.append("down")
+    if down := [given.text[:200] for given in (answer, after) if given.status == "down"]:
+        found.append(f"down: {down[0]}")
     elif (stains := _stains(after)) is None or stains - known:
         found.append(f"left: {after.status} {after.printed[:200]}")
     return found

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mentor.jobs.deadline import DEADLINE, clock
-from mentor.jobs.model import JobState
+from mentor.jobs.model import Job, JobState
 from mentor.jobs.processes import marked
 from tests.support.job_stack import JobStack, job_stack
 from tests.support.toy_job import steps_in
@@ -173,12 +173,25 @@ def frozen(worker: subprocess.Popen[bytes]) -> dict[str, psutil.Process]:
     return family
 
 
+def frozen_between_reports(
+    stack: JobStack, job: Job, worker: subprocess.Popen[bytes], trail: Path
+) -> dict[str, psutil.Process]:
+    """As ``frozen``, at a moment when all its steps are told: its next word, which it is refused, comes after another step."""
+    while True:
+        family = frozen(worker)
+        if steps_in(trail)[-1] == round(stack.manager.get(job.id).progress * job.spec["steps"]):
+            return family
+        for process in family.values():
+            process.resume()
+        time.sleep(0.01)
+
+
 def test_a_frozen_attempt_that_wakes_writes_nothing_into_its_successors_files(stack: JobStack, tmp_path: Path) -> None:
     trail = tmp_path / "trail"
     first = stack.worker("first")
     job = stack.submit(steps=100, seconds=0.03, trail=str(trail))
     stack.running(job, progress=0.05)
-    old = frozen(first)
+    old = frozen_between_reports(stack, job, first, trail)
     assert set(old) == {"worker", "guardian", "runner"}
     stack.worker("second", module="tests.support.other_machine")
     eventually(lambda: stack.manager.get(job.id).attempt == 2, what="another worker to take the job")
