@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from mentor.cli.console import wide_console
 from mentor.cli.lines import clear_errors
 from mentor.data.files import read_mapping
 from mentor.errors import UserError
@@ -66,7 +66,7 @@ def list_jobs(
         for job in _client(url, kind, port_offset).newest():
             shown = (str(job.state), f"{job.progress:.0%}", str(job.attempt), job.error or job.message)
             table.add_row(job.id, job.submitter, *shown)
-        Console().print(table)
+        wide_console().print(table)
 
 
 @app.command()

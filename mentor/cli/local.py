@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from mentor.cli.console import wide_console
 from mentor.cli.lines import clear_errors
 from mentor.data.files import read_mapping
 from mentor.errors import UserError
@@ -62,7 +62,7 @@ def up(
     """Start the five services, their workers and a Redis as local processes."""
     from mentor.local import stack
 
-    console = Console()
+    console = wide_console()
     with clear_errors():
         spec = StackSpec(
             home=home, port_offset=port_offset, corpus=str(corpus) if corpus else None, models=_models(model or [])
@@ -105,7 +105,7 @@ def status(home: Home = ".mentor") -> None:
     table = Table("process", "pid", "alive", "ready")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table if rows else "nothing is running")
+    wide_console().print(table if rows else "nothing is running")
     if not rows or not all(row["ready"] for row in rows):
         raise typer.Exit(1)
 
@@ -142,12 +142,6 @@ def distill(
         run_distill(parse_distill(values, spec.resolve().parent), wide_console())
 
 
-def wide_console() -> Console:
-    """A console that does not squeeze tables and bars into 80 columns when its output goes to a file or a pipe."""
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
-
-
 def doctor(home: Home = ".mentor", port_offset: Offset = 0) -> None:
     """What this machine can and cannot do, and what to do about it; exit code 1 if local mode cannot run."""
     from mentor.local.doctor import examine
@@ -157,6 +151,6 @@ def doctor(home: Home = ".mentor", port_offset: Offset = 0) -> None:
     marks = {"ok": "[green]ok[/green]", "warn": "[yellow]warn[/yellow]", "fail": "[red]fail[/red]"}
     for finding in findings:
         table.add_row(finding.name, marks[finding.level], finding.found, finding.advice)
-    Console().print(table)
+    wide_console().print(table)
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(1)

@@ -12,10 +12,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
+from mentor.cli.console import wide_console
 from mentor.data import write_text
 from mentor.jobs.handler import Stopped
 from mentor.local.progress import new_progress
-from mentor_evaluator.commands.listing import print_matrix, wide
+from mentor_evaluator.commands.listing import print_matrix
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.job import prepare
 from mentor_evaluator.matrix.results import matrix_report
@@ -97,5 +98,5 @@ def run_here(spec: EvaluationSpec, output: Path | None, records: Path | None = N
     write_text(folder / REPORT, json.dumps(report, indent=2) + "\n")
     if records is not None:
         write_records(open_run(folder).cells(), records)
-    print_matrix(report, wide())
+    print_matrix(report, wide_console())
     return 0

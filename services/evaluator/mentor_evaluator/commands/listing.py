@@ -8,18 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mentor.cli.console import wide_console
 from mentor.errors import UserError
 from mentor.local.table import number, percent
 from mentor_evaluator.suites import SUITES, MayLack, data_folder
-
-_WIDE = 160
-"""Columns of a table that goes into a file or a pipe: nobody has to fold it."""
-
-
-def wide() -> Console:
-    """The terminal; a wide page where there is none."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, _WIDE))
 
 
 def probability(p: float) -> str:
@@ -48,7 +40,7 @@ def suite_rows(folder: Path | None = None) -> list[dict[str, Any]]:
 
 def suite_table(rows: list[dict[str, Any]]) -> None:
     """Print them."""
-    console, table = wide(), Table()
+    console, table = wide_console(), Table()
     for column in ("suite", "groups", "scorer", "questions here", "what it is"):
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mentor.cli.console import wide_console
 from mentor.cli.lines import clear_errors
 
 if TYPE_CHECKING:
@@ -99,21 +100,18 @@ def _foreground(spec: EvaluationSpec, output: Path | None) -> None:
 
 
 def _dry_run(spec: EvaluationSpec, samples: int) -> None:
-    from mentor_evaluator.commands.listing import wide
     from mentor_evaluator.matrix.estimate import estimate, print_estimate
 
-    print_estimate(estimate(spec, samples), wide())
+    print_estimate(estimate(spec, samples), wide_console())
 
 
 def _submit(spec: EvaluationSpec, url: str) -> None:
-    from rich.console import Console
-
     from mentor.jobs.client import JobClient
     from mentor.local.progress import follow
     from mentor_evaluator.commands.listing import print_matrix
 
     client = JobClient(url)
-    console = Console()
+    console = wide_console()
     job = client.submit("evaluation", uploaded(spec, client))
     console.print(job.id)
     ended = follow(client, job, "evaluation", console)

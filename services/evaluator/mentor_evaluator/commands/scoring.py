@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mentor.cli.console import wide_console
 from mentor.cli.lines import clear_errors
 
 
@@ -33,13 +34,13 @@ def score(
 ) -> None:
     """Judge existing results again and report them as a run."""
     with clear_errors():
-        from mentor_evaluator.commands.listing import print_matrix, wide
+        from mentor_evaluator.commands.listing import print_matrix
         from mentor_evaluator.scoring.files import read_files
         from mentor_evaluator.scoring.score import Naming, score_files
 
         found = read_files(files, questions, skip_broken=skip_broken)
         report, agreement = score_files(found, output, Naming(model=model, suite=suite, scorer=scorer))
-        print_matrix(report.model_dump(mode="json"), wide())
+        print_matrix(report.model_dump(mode="json"), wide_console())
         for line in found.skipped:
             typer.echo(f"skipped: {line}", err=True)
         if agreement.samples:

@@ -8,9 +8,10 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from mentor.cli.console import wide_console
 from mentor.errors import UserError
 from mentor.trajectory import Trajectory
-from mentor_evaluator.commands.listing import print_matrix, wide
+from mentor_evaluator.commands.listing import print_matrix
 from mentor_evaluator.commands.tables import print_cell
 from mentor_evaluator.measures.reading import report_of
 from mentor_evaluator.records import messages, record
@@ -36,7 +37,7 @@ def show_run(folder: Path, cell: str | None, sample: str | None, as_json: bool) 
     elif as_json:
         typer.echo(report.model_dump_json(indent=2))
     else:
-        print_matrix(report.model_dump(mode="json"), wide())
+        print_matrix(report.model_dump(mode="json"), wide_console())
 
 
 def _sample(cell: CellFolder, name: str, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mentor.analysis.intervals import Estimate
+from mentor.cli.console import wide_console
 from mentor_evaluator.comparing.models import Comparison, Leaderboard, Standing
 from mentor_evaluator.measures.models import CellReport
 
@@ -19,16 +20,20 @@ def points(estimate: Estimate, sign: str = "") -> str:
     return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def print_comparison(found: Comparison, changed: int) -> None:
     """Suites by row, then what changed sides and in what the runs differ."""
-    console = Console()
+    console = wide_console()
     table = _table(f"b - a in points, paired by question; a = {found.a}, b = {found.b}",
                    ("suite", "arm"), ("n", "a", "b", "b - a", "better", "worse", "p", "p (Holm)", "found 4 in 5"))  # fmt: skip
     for s in found.suites:
         star = "*" if s.significant else ""
         table.add_row(
             s.suite, s.arm, str(s.questions), points(s.a), points(s.b), points(s.difference, "+") + star, str(s.better),
-            str(s.worse), f"{s.p:.3f}", f"{s.p_holm:.3f}", f"{100 * s.detectable:.1f}",
+            str(s.worse), _p(s.p), _p(s.p_holm), f"{100 * s.detectable:.1f}",
         )  # fmt: skip
     console.print(table)
     for macro in found.macro:
@@ -49,7 +54,7 @@ def print_comparison(found: Comparison, changed: int) -> None:
 
 def print_leaderboard(found: Leaderboard) -> None:
     """Entries by row."""
-    console = Console()
+    console = wide_console()
     table = _table("accuracy in % with 95% interval; ! significantly below the best (p < 0.05 after Holm)",
                    ("#", "model", "arm", "run"), (*found.suites, *(f"macro {group}" for group in found.groups)))  # fmt: skip
     for entry in found.entries:
@@ -63,7 +68,7 @@ def print_leaderboard(found: Leaderboard) -> None:
 
 def print_cell(key: str, report: CellReport) -> None:
     """Every figure of a cell."""
-    console = Console()
+    console = wide_console()
     table = _table(key, ("figure",), ("value with 95% interval",))
     rows: dict[str, Any] = {"accuracy %": points(report.accuracy)}
     for name, group in (("avg", report.avg_at_k), ("pass", report.pass_at_k), ("maj", report.maj_at_k)):
