@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -61,6 +62,27 @@ def read_mapping(path: Path, field: str = "spec") -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UserError(f"{path} holds no mapping", field=field, allowed="field: value lines")
     return loaded
+
+
+def json_lines(path: Path, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Objects of a JSON lines file, each with its place (``FILE:LINE``).
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON object.
+    """
+    check_readable(path, field)
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            place = f"{path}:{number}"
+            try:
+                found = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{place} is not JSON: {error.msg}", field=field) from error
+            if not isinstance(found, dict):
+                raise UserError(f"{place} is no object", field=field, allowed="an object a line")
+            yield place, found
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

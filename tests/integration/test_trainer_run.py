@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -18,21 +19,23 @@ import psutil
 import pytest
 import torch
 import yaml
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from mentor.chat import load_format
 from mentor.data import write_questions, write_trajectories
-from mentor.errors import InfrastructureError
+from mentor.errors import InfrastructureError, UserError
 from mentor.inference import SamplingParams
 from mentor.rollout.connect import ModelSource, ToolBackends
 from mentor.rollout.solve import CORRECT, SolveSpec, solve
-from mentor.trajectory import Trajectory
+from mentor.tools import MATH_TOOLS
+from mentor.trajectory import Question, Trajectory
 from mentor_trainer import checkpoints
 from mentor_trainer.config import make_spec
 from mentor_trainer.events import TrainEvent
+from mentor_trainer.hf import __main__ as hf
+from mentor_trainer.hf import dpo, sft
 from mentor_trainer.launcher import processes_of
 from mentor_trainer.run import TrainResult, run_training
-from mentor_trainer.sft import SFTRun, pad, token_loss
 from mentor_trainer.sft_data import tokenise
 from tests.support.quiet import Quiet
 from tests.support.service_process import ServiceProcess, environment, run_to_exit, running_process
@@ -198,15 +201,25 @@ def test_sft_learns_the_teachers_turns(tmp_path: Path) -> None:
     AutoModelForCausalLM.from_pretrained(result.model)
 
 
+def train_here(values: dict[str, Any], attempt: Path) -> list[dict[str, float]]:
+    """As ``train`` for a method on TRL, without a process of its own; the metrics of every step."""
+    spec = make_spec(values)
+    folder = Path(spec.output_dir) / "checkpoints"
+    found = checkpoints.latest(folder)
+    attempt.mkdir()
+    hf.train(spec, attempt, folder, found.path if found else None)
+    return [json.loads(line)["data"] for line in (attempt / "metrics.jsonl").read_text().splitlines()]
+
+
 def test_sft_stopped_and_resumed_equals_sft_in_one_go(tmp_path: Path) -> None:
     values = sft_values(tmp_path, total_steps=6)
-    whole, _ = train({**values, "output_dir": str(tmp_path / "whole")}, tmp_path / "w")
-    train({**values, "total_steps": 3}, tmp_path / "a1")
-    resumed, events = train(values, tmp_path / "a2")
-    assert [event.step for event in events] == [4, 5, 6]
-    assert whole.model is not None and resumed.model is not None
-    one, other = (AutoModelForCausalLM.from_pretrained(m).state_dict() for m in (whole.model, resumed.model))
-    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+    train_here({**values, "output_dir": str(tmp_path / "whole")}, tmp_path / "w")
+    train_here({**values, "total_steps": 3}, tmp_path / "a1")
+    assert [line["training/global_step"] for line in train_here(values, tmp_path / "a2")] == [4, 5, 6]
+    one, other = (checkpoints.latest(tmp_path / name / "checkpoints") for name in ("whole", "out"))
+    assert one is not None and other is not None
+    first, second = (AutoModelForCausalLM.from_pretrained(found.hf_model).state_dict() for found in (one, other))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_sft_with_adapters_exports_a_merged_model(tmp_path: Path) -> None:
@@ -218,21 +231,95 @@ def test_sft_with_adapters_exports_a_merged_model(tmp_path: Path) -> None:
 
 
 def test_the_gradient_of_sft_on_prompt_and_observation_tokens_is_exactly_zero(tmp_path: Path) -> None:
-    run = SFTRun(make_spec(sft_values(tmp_path)), None)
-    ids, attention, labels = pad(run.data[:2], 0, torch.device("cpu"))
-    seen: list[torch.Tensor] = []
-
-    def keep(_: Any, __: Any, output: Any) -> None:
-        output.logits.retain_grad()
-        seen.append(output.logits)
-
-    run.model.register_forward_hook(keep)
-    token_loss(run.model, ids, attention, labels).backward()
-    gradient = seen[0].grad
-    assert gradient is not None
+    trainer = sft.build(make_spec(sft_values(tmp_path)), tmp_path / "checkpoints")
+    batch = next(iter(trainer.get_train_dataloader()))
+    gradient, labels = gradient_of_outputs(trainer, batch), batch["labels"]
     predicts = torch.zeros_like(labels, dtype=torch.bool)
     predicts[:, :-1] = labels[:, 1:] != -100  # the output at a token predicts the next one
     assert gradient[~predicts].abs().sum() == 0 and gradient[predicts].abs().sum(-1).min() > 0
+
+
+def gradient_of_outputs(trainer: Trainer, batch: dict[str, Any]) -> torch.Tensor:
+    """What the trainer's loss on a batch sends back to the last hidden states, (sequences, length, width)."""
+    seen: list[torch.Tensor] = []
+
+    def keep(_: Any, __: Any, output: Any) -> None:
+        if output.last_hidden_state.requires_grad:
+            output.last_hidden_state.retain_grad()
+            seen.append(output.last_hidden_state)
+
+    model: Any = trainer.model
+    model.get_decoder().register_forward_hook(keep)
+    trainer.compute_loss(model, batch).backward()
+    gradient = seen[0].grad
+    assert gradient is not None
+    return gradient
+
+
+def preference(question: Question) -> dict[str, Any]:
+    """A pair in TRL's format: the reference's way, and an answer without the tool that is wrong."""
+    call = question.references[0].tool_calls[0]
+    asked = [{"type": "function", "function": {"name": call.name, "arguments": call.arguments}}]
+    sum_ = question.answers[0]
+    return {
+        "prompt": [{"role": "user", "content": question.question}],
+        "chosen": [
+            {"role": "assistant", "content": "", "tool_calls": asked},
+            {"role": "tool", "name": "add", "content": sum_},
+            {"role": "assistant", "content": f"So the total comes to \\boxed{{{sum_}}}."},
+        ],
+        "rejected": [{"role": "assistant", "content": "So the total comes to \\boxed{7}."}],
+        "tools": [tool.openai() for tool in MATH_TOOLS[:2]],
+    }
+
+
+def dpo_values(folder: Path, **changes: Any) -> dict[str, Any]:
+    pairs = folder / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(preference(q)) + "\n" for q in questions()))
+    return spec_values(
+        folder, algorithm="dpo", preference_files=[str(pairs)], train_files=[], sandbox_url=None, **changes
+    )
+
+
+def test_dpo_prefers_what_was_chosen_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    values = dpo_values(tmp_path, total_steps=6, lr=1e-4)
+    train_here({**values, "total_steps": 2}, tmp_path / "a1")
+    result, events = train(values, tmp_path / "a2")
+    lines = [json.loads(line)["data"] for line in (tmp_path / "a2" / "metrics.jsonl").read_text().splitlines()]
+    assert [event.step for event in events] == [3, 4, 5, 6] and result.model is not None
+    assert lines[-1]["dpo/rewards/accuracies"] == 1.0
+    assert lines[-1]["dpo/rewards/margins"] > lines[0]["dpo/rewards/margins"] > 0
+    AutoModelForCausalLM.from_pretrained(result.model)
+
+
+def test_dpo_credits_no_token_that_a_tool_said(tmp_path: Path) -> None:
+    trainer = dpo.build(make_spec(dpo_values(tmp_path)), tmp_path / "checkpoints")
+    batch = next(iter(trainer.get_train_dataloader()))
+    gradient, mask = gradient_of_outputs(trainer, batch), batch["completion_mask"].bool()
+    predicts = torch.zeros_like(mask)
+    predicts[:, :-1] = mask[:, 1:]
+    assert gradient[~predicts].abs().sum() == 0 and gradient[predicts].abs().sum(-1).min() > 0
+    tokenizer: Any = trainer.processing_class
+    said = tokenizer.decode(batch["input_ids"][0][mask[0]])
+    assert "<tool_call>" in said and "<tool_response>" not in said
+    assert "<tool_response>" in tokenizer.decode(batch["input_ids"][0])
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("{}", "pairs.jsonl:1: prompt is no list of messages"),
+        ("[1]", "pairs.jsonl:1 is no object"),
+        ("", "no preference pair is left"),
+        (json.dumps({n: [{"role": "user", "content": "x"}] for n in ("prompt", "chosen", "rejected")}), "a message of 'user'"),
+    ],
+)  # fmt: skip
+def test_pairs_that_are_none_are_refused_by_their_line(tmp_path: Path, line: str, complaint: str) -> None:
+    values = dpo_values(tmp_path)
+    (tmp_path / "pairs.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        train(values, tmp_path / "a1")
+    assert caught.value.field == "preference_files"
 
 
 def test_a_tokenised_trajectory_equals_the_templates_rendering() -> None:

@@ -23,8 +23,9 @@ from mentor_trainer.plain import require_plain
 
 _MAX_BASES = 5
 _HTTP = ("http://", "https://")
+_FILES = ("train_files", "val_files", "trajectory_files", "preference_files")
 _NAMES = (
-    "train_files", "val_files", "trajectory_files", "reward", "chat_format", "tools", "ray_address", "sandbox_url",
+    *_FILES, "reward", "chat_format", "tools", "ray_address", "sandbox_url",
     "retriever_url", "model", "output_dir",
 )  # fmt: skip
 """Fields of text that go into verl's configuration as they are."""
@@ -33,11 +34,13 @@ _NAMES = (
 class DataFields(Frozen):
     """What is learnt from."""
 
-    train_files: Annotated[tuple[str, ...], Reach.PATH]
+    train_files: Annotated[tuple[str, ...], Reach.PATH] = ()
     """Questions with references: MENTOR/ReCall parquet or JSON lines."""
     val_files: Annotated[tuple[str, ...], Reach.PATH] = ()
     trajectory_files: Annotated[tuple[str, ...], Reach.PATH] = ()
     """The teacher's whole trajectories (JSON lines), which SFT learns from."""
+    preference_files: Annotated[tuple[str, ...], Reach.PATH] = ()
+    """Preference pairs in TRL's conversational format (JSON lines), which DPO learns from."""
     train_max_samples: int = Field(default=-1, ge=-1)
     val_max_samples: int = Field(default=-1, ge=-1)
     shuffle: bool = True
@@ -66,6 +69,10 @@ class AlgorithmFields(Frozen):
     loss_aggregation: Literal["seq-mean-token-mean", "token-mean", "seq-mean-token-sum-norm"] = "seq-mean-token-mean"
     """Eq. 3 of the paper is a mean per trajectory; the published code averages over tokens (``token-mean``)."""
     norm_by_std: bool = True
+    dpo_beta: float = Field(default=0.1, gt=0)
+    """How strongly DPO holds the student to what it was."""
+    packing: bool = False
+    """SFT packs several examples into one sequence of ``max_sequence_length`` (GPUs, with flash-attention)."""
     lora_rank: int = Field(default=0, ge=0)
     gradient_checkpointing: bool = True
 
@@ -150,7 +157,7 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
     @classmethod
     def _one_file_is_a_list(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            names = ("train_files", "val_files", "trajectory_files", "overrides", "loggers")
+            names = (*_FILES, "overrides", "loggers")
             data = {k: [v] if k in names and isinstance(v, str) else v for k, v in data.items()}
         return data
 
@@ -169,7 +176,7 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
         room = self.max_prompt_length + self.max_response_length
         return [
             *inert,
-            ("train_files", "at least one file", bool(self.train_files)),
+            ("train_files", "at least one file", bool(self.train_files or self.preference_files)),
             ("mini_batch_size", f"a divisor of train_batch_size {batch}", batch % self.mini_batch_size == 0),
             (
                 "max_response_length",
@@ -177,6 +184,7 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
                 room <= self.max_sequence_length,
             ),
             ("n_gpus_per_node", "1 on a CPU", not cpu or self.n_gpus_per_node == 1),
+            ("packing", "false on a CPU", not cpu or not self.packing),
             ("nnodes", "1 on a CPU", not cpu or self.nnodes == 1),
             ("tensor_parallel", "1 on a CPU", not cpu or self.tensor_parallel == 1),
             (

@@ -73,14 +73,21 @@ def tokenise(
 
     Text is the common ground: the teacher may have another tokenizer, and a black box returns no ids at all.
     """
-    ids = list(chat_format.render_prompt(user_messages(trajectory.question, system), list(tools)))
-    mask = [0] * len(ids)
-    for turn in trajectory.turns:
+    prompt = chat_format.render_prompt(user_messages(trajectory.question, system), list(tools))
+    ids, mask = said_and_observed(trajectory.turns, chat_format)
+    return Example(ids=(*prompt, *ids), mask=(*[0] * len(prompt), *mask))
+
+
+def said_and_observed(turns: Iterable[Turn], chat_format: ChatFormat) -> tuple[list[int], list[int]]:
+    """Ids of what follows a prompt, and their mask: 1 where the assistant spoke, 0 where its tools did."""
+    ids: list[int] = []
+    mask: list[int] = []
+    for turn in turns:
         said = chat_format.encode(turn_text(turn) + chat_format.end_of_turn)
         observed = chat_format.render_observations(turn.tool_calls, turn.observations) if turn.observations else []
         ids += [*said, *observed]
         mask += [1] * len(said) + [0] * len(observed)
-    return Example(ids=tuple(ids), mask=tuple(mask))
+    return ids, mask
 
 
 def turn_text(turn: Turn) -> str:

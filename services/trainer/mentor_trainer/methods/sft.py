@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mentor.chat import ChatFormat
-from mentor.data import write_text
 from mentor.trajectory import Question
+from mentor_trainer.hf.process import command, conditions
 from mentor_trainer.methods import Condition
 
 if TYPE_CHECKING:
@@ -19,12 +18,12 @@ if TYPE_CHECKING:
 
 class _SFT:
     name = "sft"
-    summary = "supervised fine-tuning on the teacher's verified trajectories"
+    summary = "supervised fine-tuning on the teacher's verified trajectories, by TRL"
     samples = False
     on_verl = False
 
     def conditions(self, spec: TrainSpec) -> list[Condition]:
-        return [("trajectory_files", "at least one file, for SFT", bool(spec.trajectory_files))]
+        return [("trajectory_files", "at least one file, for SFT", bool(spec.trajectory_files)), *conditions(spec)]
 
     def steps_per_epoch(self, spec: TrainSpec, questions: Sequence[Question], chat_format: ChatFormat) -> int:
         """The last, smaller batch of an epoch is kept."""
@@ -33,11 +32,7 @@ class _SFT:
         return math.ceil(len(examples(spec, load_pairs(spec), chat_format)) / spec.train_batch_size)
 
     def command(self, spec: TrainSpec, paths: RunPaths) -> tuple[str, ...]:
-        resolved = paths.attempt / "spec.json"
-        write_text(resolved, spec.model_dump_json(indent=1))
-        resume = ("--resume", str(paths.resume_from)) if paths.resume_from else ()
-        folders = (str(resolved), str(paths.attempt), str(paths.checkpoints))
-        return sys.executable, "-m", "mentor_trainer.sft", *folders, *resume
+        return command(spec, paths)
 
 
 PLUGIN = _SFT()
