@@ -101,6 +101,6 @@ def calls_of_run(outcome: Outcome, evaluations: Evaluations) -> Counter[str]:
     for trajectories in (*evaluations.sampled.values(), *evaluations.greedy.values()):
         total += executed_by_backend(trajectories)
     for label, stage in outcome.stages.items():
-        if label == "teacher" or label.startswith("train "):
+        if label.startswith(("teacher", "draw ", "train ")):
             total += Counter((stage.job.result or {}).get("tool_calls_by_backend", {}))
     return total

@@ -51,8 +51,8 @@ class DistillSpec(Frozen):
 
     ``teacher``, ``train`` and ``evaluate`` hold fields of the three services' specs; what the chain knows itself
     (questions, tools, the student, the references) it fills in. ``arms`` trains further students beside the first:
-    fields that replace those of ``train``, by name. Without ``evaluation`` sets, ``eval_share`` of the questions is
-    held out, drawn by ``seed``.
+    fields that replace those of ``train``, by name, and what ``Arm`` says. Without ``evaluation`` sets, ``eval_share`` of
+    the questions is held out, drawn by ``seed``.
     """
 
     name: str = Field(default="distill", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -71,6 +71,41 @@ class DistillSpec(Frozen):
     output: str = "runs/distill"
     seed: int = 0
     services: ServiceUrls = Field(default_factory=ServiceUrls)
+
+
+class Arm(Frozen):
+    """How a further student comes about, beside the fields of its training.
+
+    ``after``: the arm whose student this one starts from (SFT, then RL). ``own_trajectories``: fields of a teacher's job in
+    which the student that it starts from solves the training questions itself; what it learns from is then what of that
+    was right (rejection sampling).
+    """
+
+    after: str | None = None
+    own_trajectories: dict[str, Any] | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+
+
+def parse_arms(values: dict[str, dict[str, Any]]) -> dict[str, Arm]:
+    """The arms by name, each after the one that it builds on.
+
+    Raises:
+        UserError: one starts from an arm that is not before it.
+    """
+    arms: dict[str, Arm] = {"trained": Arm()}
+    for name, fields in values.items():
+        train = {key: value for key, value in fields.items() if key not in ("after", "own_trajectories")}
+        try:
+            arm = Arm(**{key: fields[key] for key in ("after", "own_trajectories") if key in fields}, train=train)
+        except ValidationError as error:
+            raise UserError(spec_error(error).message, field=f"arms.{name}") from error
+        if arm.after is not None and arm.after not in arms:
+            raise UserError(
+                f"the arm {name!r} starts from {arm.after!r}",
+                field=f"arms.{name}.after", allowed=f"an arm before it: {', '.join(arms)}",
+            )  # fmt: skip
+        arms[name] = arm
+    return arms
 
 
 class Stage(Frozen):
@@ -100,6 +135,7 @@ def parse_distill(values: dict[str, Any], base: Path) -> DistillSpec:
         spec = DistillSpec.model_validate(values)
     except ValidationError as error:
         raise spec_error(error) from error
+    parse_arms(spec.arms)
 
     def absolute(path: str) -> str:
         return str((base / path).resolve())
@@ -150,12 +186,25 @@ class Chain:
             self._evaluate("teacher", self.spec.teacher["model"], held_out)
         student = {"path": self.spec.student}
         self._evaluate("vanilla", student, held_out)
-        arms: dict[str, dict[str, Any]] = {"trained": {}} | self.spec.arms
-        for name, changes in arms.items():
-            label = f"train {name}"
-            trained = self._job(label, "train", self._train_spec(name, changes, teacher))
+        arms = parse_arms(self.spec.arms)
+        for name, arm in arms.items():
+            trained = self._train(name, arm, teacher)
             self._evaluate(name, {"path": f"{SCHEME}{trained.id}/model"}, held_out)
         return Outcome(spec=self.spec, stages=self._stages, evaluation=tuple(evaluation), arms=tuple(arms))
+
+    def _train(self, name: str, arm: Arm, teacher: Job) -> Job:
+        """One student, from the chain's or another arm's, on the teacher's trajectories or its own."""
+        model = self.spec.student
+        if arm.after is not None:
+            model = f"{SCHEME}{self._stages[f'train {arm.after}'].job.id}/model"
+        source = teacher
+        if arm.own_trajectories is not None:
+            itself = {"model": {"path": model}, **arm.own_trajectories}
+            drawing = {**self.spec.teacher, **itself, "questions": teacher.spec["questions"]}
+            source = self._job(
+                f"draw {name}", "teacher", {**drawing, "tools": self.spec.tools, "judge": self.spec.judge}
+            )
+        return self._job(f"train {name}", "train", self._train_spec(name, arm.train, model, source))
 
     def _split(self) -> tuple[Path, list[Question], Path]:
         """Training questions' file, and the evaluation questions with their group, in one file."""
@@ -200,14 +249,16 @@ class Chain:
         shared = {"questions": questions, "tools": self.spec.tools, "judge": self.spec.judge}
         return {**self.spec.teacher, **shared}
 
-    def _train_spec(self, name: str, changes: dict[str, Any], teacher: Job) -> dict[str, Any]:
+    def _train_spec(self, name: str, changes: dict[str, Any], model: str, source: Job) -> dict[str, Any]:
         own = {
             "name": f"{self.spec.name}-{name}",
-            "model": self.spec.student,
+            "model": model,
             "judge": self.spec.judge,
-            "train_files": [f"{SCHEME}{teacher.id}/references.parquet"],
-            "trajectory_files": [f"{SCHEME}{teacher.id}/trajectories.jsonl"],
+            "train_files": [f"{SCHEME}{source.id}/references.parquet"],
+            "trajectory_files": [f"{SCHEME}{source.id}/trajectories.jsonl"],
         }
+        if changes.get("algorithm") == "dpo":
+            own["preference_files"] = [f"{SCHEME}{source.id}/preferences.jsonl"]
         return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
 
     def _evaluate(self, name: str, model: dict[str, Any], questions: str) -> None:

@@ -72,7 +72,7 @@ def _messages(row: Mapping[str, Any], name: str, place: str) -> list[dict[str, A
     found = row.get(name)
     if not isinstance(found, list) or not found or not all(isinstance(m, dict) and "role" in m for m in found):
         raise UserError(f"{place}: {name} is no list of messages", field="preference_files", allowed="TRL's format")
-    return found
+    return [{key: value for key, value in message.items() if value is not None} for message in found]
 
 
 def _turns(messages: Sequence[dict[str, Any]], place: str) -> list[Turn]:
