@@ -26,6 +26,7 @@ from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry,
 from mentor_trainer.config import make_spec
 from mentor_trainer.overrides import RunPaths, build_overrides
 from mentor_trainer.verl_ext import PINNED_VERL, PLUGIN_MODULE, patches
+from mentor_trainer.verl_ext.engine import MentorEngine, register_engine
 from tests.support.service_process import ROOT, environment
 
 
@@ -52,9 +53,34 @@ def test_the_cpu_platform_answers_everything_that_a_platform_is_asked() -> None:
 
 
 @pytest.mark.parametrize("backend", ["fsdp", "fsdp2"])
-def test_the_fsdp_engine_is_registered_for_the_cpu(backend: str) -> None:
+def test_our_engine_is_registered_for_the_cpu_and_verls_own_stands(backend: str) -> None:
     known = EngineRegistry._engines["language_model"][backend]
-    assert known["cpu"] is known["cuda"]
+    assert EngineRegistry.get_engine_cls("language_model", backend) is known["cpu"] is MentorEngine
+    assert issubclass(MentorEngine, known["cuda"]) and known["cuda"] is not MentorEngine
+
+
+def test_on_nvidias_gpus_verl_asks_for_the_vendors_engine_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = {key: dict(value) for key, value in EngineRegistry._engines["language_model"].items()}
+    monkeypatch.setattr(EngineRegistry, "_engines", {"language_model": registry})
+    monkeypatch.setenv("VERL_ENGINE_DEVICE", "cuda")
+    monkeypatch.setenv("VERL_ENGINE_VENDOR", "nvidia")
+    assert EngineRegistry.get_engine_cls("language_model", "fsdp2") is registry["fsdp2"]["cuda"]
+    register_engine("cuda")
+    assert EngineRegistry.get_engine_cls("language_model", "fsdp2") is MentorEngine
+
+
+def test_the_engine_overrides_what_verls_training_calls() -> None:
+    from verl.workers.engine.base import BaseEngine
+
+    source = inspect.getsource(BaseEngine.train_batch)
+    assert source.index("forward_backward_batch(") < source.index("optimizer_step()")
+    assert '"loss_mask"' in inspect.getsource(MentorEngine.__mro__[2].forward_backward_batch)
+
+
+def test_the_policy_losses_that_specs_name_are_registered() -> None:
+    from mentor_trainer.overrides import _LOSSES
+
+    assert all(callable(core_algos.get_policy_loss_fn(name)) for name in _LOSSES.values())
 
 
 def test_the_local_rollout_is_registered_on_both_sides() -> None:
@@ -102,19 +128,25 @@ def test_the_advantage_estimator_is_registered_and_called_with_what_it_takes() -
 def test_the_trainer_is_registered_and_overrides_existing_hooks() -> None:
     mine = trainer_base.get_trainer_cls("mentor")
     assert issubclass(mine, trainer_sync.PPOTrainerSync)
-    for hook in ("_balance_batch", "on_step_end", "_build_replay_buffer", "_save_checkpoint"):
+    for hook in ("_balance_batch", "on_step_end", "_submit_batch_to_rollout", "_save_checkpoint"):
         assert callable(getattr(trainer_base.PPOTrainer, hook))
     loop = inspect.getsource(trainer_base.PPOTrainer.fit)
     assert "self.global_steps <= self.total_training_steps" in loop, "lowering the total must end the loop"
     once = inspect.getsource(trainer_base.PPOTrainer._step_once)
     assert once.index("_balance_batch") < once.index("_compute_old_log_prob")
-    assert "sync" in inspect.getsource(trainer_base.PPOTrainer._build_replay_buffer)
+    assert "_submit_batch_to_rollout(" in inspect.getsource(trainer_base.PPOTrainer._add_prompts_to_generate)
 
 
-def test_the_replay_buffer_lets_its_poll_interval_be_set() -> None:
+def test_the_replay_buffer_is_built_with_what_it_takes() -> None:
     from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-    assert "time.sleep(self.poll_interval)" in inspect.getsource(ReplayBuffer)
+    from mentor_trainer.verl_ext.replay import MentorReplayBuffer
+
+    built = inspect.getsource(trainer_base.PPOTrainer._build_replay_buffer)
+    taken = [name for name in inspect.signature(MentorReplayBuffer.__init__).parameters if name != "self"]
+    assert all(f"{name}=" in built for name in taken)
+    source = inspect.getsource(ReplayBuffer)
+    assert "time.sleep(self.poll_interval)" in source and "self._dapo_filtered_keys(partition_id)" in source
 
 
 def test_the_checkpoint_callback_is_called_as_it_expects() -> None:

@@ -98,7 +98,7 @@ def test_an_output_folder_that_cannot_be_written(folder: Path) -> None:
 
 
 def test_gpus_that_the_machine_does_not_have(folder: Path) -> None:
-    assert refused(folder, device="cuda", n_gpus_per_node=64).field == "n_gpus_per_node"
+    assert refused(folder, device="cuda", n_gpus_per_node=16).field == "n_gpus_per_node"
 
 
 def test_several_nodes_without_a_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,15 @@ from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.grading import JudgeName
 from mentor.reach import Reach
+from mentor.rewards import Weights
 from mentor.trajectory import Frozen
+from mentor_trainer.curriculum import Curriculum
 from mentor_trainer.methods import METHODS, MethodName
 from mentor_trainer.plain import require_plain
 
 _MAX_BASES = 5
 _HTTP = ("http://", "https://")
-_FILES = ("train_files", "val_files", "trajectory_files", "preference_files")
+_FILES = ("train_files", "val_files", "trajectory_files", "preference_files", "pass_rate_files")
 _NAMES = (
     *_FILES, "reward", "chat_format", "tools", "ray_address", "sandbox_url",
     "retriever_url", "model", "output_dir",
@@ -47,7 +49,7 @@ class DataFields(Frozen):
 
 
 class AlgorithmFields(Frozen):
-    """What is optimised. ``norm_by_std`` divides advantages by the group's deviation, as GRPO does (Dr. GRPO does not)."""
+    """What is optimised, and the field's corrections of it, each with its source. ``docs/training.md`` has them in a table."""
 
     algorithm: MethodName = "grpo"
     """A training method: ``mentor list method``."""
@@ -66,9 +68,41 @@ class AlgorithmFields(Frozen):
     clip_ratio: float = Field(default=0.2, gt=0, lt=1)
     clip_ratio_high: float | None = Field(default=None, gt=0, lt=1)
     entropy_coef: float = Field(default=0.0, ge=0)
+    dual_clip: float | None = Field(default=None, gt=1, le=1e6)
+    """Bounds what a bad trajectory may cost once its ratio has grown (dual-clip PPO, arXiv 1912.09729, Eq. 8). Eq. 3 of the
+    paper has no such bound (None); the published code runs with verl's 3."""
+    importance_ratio: Literal["token", "sequence", "trajectory"] = "token"
+    """Of what probabilities the clipped ratio is taken. ``token``: of each token (Eq. 3 of the paper). ``sequence``: of the
+    whole response, as the geometric mean of its tokens' (GSPO, arXiv 2507.18071, Eq. 7). ``trajectory``: of all tokens
+    together, their product."""
     loss_aggregation: Literal["seq-mean-token-mean", "token-mean", "seq-mean-token-sum-norm"] = "seq-mean-token-mean"
-    """Eq. 3 of the paper is a mean per trajectory; the published code averages over tokens (``token-mean``)."""
+    """Eq. 3 of the paper is a mean per trajectory. ``token-mean``: over all tokens (DAPO, arXiv 2503.14476, Eq. 8; the
+    published code). ``seq-mean-token-sum-norm``: a sum over tokens by a constant, ``max_response_length``, so that length
+    earns nothing (Dr. GRPO, arXiv 2503.20783, Section 3.2)."""
     norm_by_std: bool = True
+    """Divide advantages by the group's deviation. Dr. GRPO does not: it favours questions that are too easy or too hard."""
+    dynamic_sampling: bool = False
+    """Draw further questions in place of groups whose samples are all rewarded alike, which teach nothing (DAPO, Section
+    3.2)."""
+    dynamic_sampling_batches: int = Field(default=3, ge=2)
+    """At most so many batches of questions for one step; then groups without signal are kept."""
+    rollout_correction: Literal["none", "token", "sequence"] = "none"
+    """Truncated importance sampling, for rollout engines whose probabilities differ from the trainer's: the loss is weighted
+    by trainer's over engine's probability, of each token or of the whole response, up to ``rollout_correction_limit``
+    (https://fengyao.notion.site/off-policy-rl; verl's decoupled mode)."""
+    rollout_correction_limit: float = Field(default=2.0, gt=1)
+    reward_weights_end: Weights | None = None
+    """The reward's weights at ``reward_anneal_steps``; those of the preset at the first step, a straight line between: the
+    teacher's process early, the answer late. None keeps the preset's."""
+    reward_anneal_steps: int | None = Field(default=None, ge=2)
+    curriculum: Literal["none", "pass_rate"] = "none"
+    """``pass_rate``: from the questions that the student solves most often to those that it solves least; wants ``shuffle:
+    false``."""
+    pass_rate_files: Annotated[tuple[str, ...], Reach.PATH] = ()
+    """The student's own trajectories (JSON lines, judged: of an evaluation), of which rates are taken; else a question's
+    ``metadata.pass_rate`` is."""
+    pass_rate_range: tuple[float, float] = (0.0, 1.0)
+    """Questions with a pass rate outside it are left out: those never or always solved have no signal."""
     dpo_beta: float = Field(default=0.1, gt=0)
     """How strongly DPO holds the student to what it was."""
     packing: bool = False
@@ -120,13 +154,14 @@ class ResourceFields(Frozen):
     backend: Literal["local", "vllm", "sglang"] | None = None
     """Rollout engine; None is ``vllm`` on GPUs and ``local`` on the CPU."""
     n_gpus_per_node: int = Field(default=8, ge=1)
+    """Devices of a node. On a CPU: ranks, each a process with a rollout engine of its own."""
     nnodes: int = Field(default=1, ge=1)
     tensor_parallel: int = Field(default=2, ge=1)
     gpu_memory_utilization: float = Field(default=0.8, gt=0, lt=1)
     micro_batch_size: int = Field(default=32, ge=1)
     max_tokens_per_gpu: int = Field(default=32768, ge=1)
     threads: int | None = Field(default=None, ge=1)
-    """Threads of a CPU run; None takes all cores."""
+    """Threads of each rank of a CPU run; None shares out all cores."""
     ray_address: Annotated[str | None, Reach.RAY] = None
     """URL of a Ray cluster's job server; None runs a private Ray on this machine."""
 
@@ -155,10 +190,13 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
 
     @model_validator(mode="before")
     @classmethod
-    def _one_file_is_a_list(cls, data: Any) -> Any:
+    def _shorthands(cls, data: Any) -> Any:
+        """One file is a list of one; a CPU run has one rank unless it says otherwise."""
         if isinstance(data, Mapping):
             names = (*_FILES, "overrides", "loggers")
             data = {k: [v] if k in names and isinstance(v, str) else v for k, v in data.items()}
+            if data.get("device") == "cpu":
+                data = {"n_gpus_per_node": 1, "tensor_parallel": 1, **data}
         return data
 
     @model_validator(mode="after")
@@ -173,6 +211,7 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
         # verl resolves its configuration twice: no escape of an interpolation survives that.
         inert = [(name, "no ${", "${" not in repr(getattr(self, name))) for name in _NAMES]
         cpu, batch = self.device == "cpu", self.train_batch_size
+        annealed = (self.reward_weights_end is None) == (self.reward_anneal_steps is None)
         room = self.max_prompt_length + self.max_response_length
         return [
             *inert,
@@ -183,15 +222,16 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
                 f"at most {self.max_sequence_length} with the prompt",
                 room <= self.max_sequence_length,
             ),
-            ("n_gpus_per_node", "1 on a CPU", not cpu or self.n_gpus_per_node == 1),
             ("packing", "false on a CPU", not cpu or not self.packing),
-            ("nnodes", "1 on a CPU", not cpu or self.nnodes == 1),
             ("tensor_parallel", "1 on a CPU", not cpu or self.tensor_parallel == 1),
             (
                 "tensor_parallel",
                 f"a divisor of n_gpus_per_node x nnodes = {self.n_gpus_per_node * self.nnodes}",
                 (self.n_gpus_per_node * self.nnodes) % self.tensor_parallel == 0,
             ),
+            ("reward_anneal_steps", "a number with reward_weights_end, none without", annealed),
+            ("shuffle", "false with curriculum", self.curriculum == "none" or not self.shuffle),
+            ("pass_rate_range", "two shares in order", 0 <= self.pass_rate_range[0] <= self.pass_rate_range[1] <= 1),
             ("backend", "local on a CPU, vllm or sglang on GPUs", (self.rollout_backend == "local") == cpu),
             ("ray_address", "http://... or https://...", (self.ray_address or "http://").startswith(_HTTP)),
             ("test_freq", "-1 without val_files", self.test_freq <= 0 or bool(self.val_files)),
@@ -208,14 +248,19 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
         require_plain(self.overrides)
 
     @property
+    def questions_by_rate(self) -> Curriculum:
+        """What the spec says of pass rates."""
+        return Curriculum(order=self.curriculum, range=self.pass_rate_range, files=self.pass_rate_files)
+
+    @property
     def rollout_backend(self) -> str:
         """The rollout engine in use."""
         return self.backend or ("local" if self.device == "cpu" else "vllm")
 
     @property
     def cpu_threads(self) -> int:
-        """Threads of a forward pass on the CPU."""
-        return self.threads or os.cpu_count() or 1
+        """Threads of a forward pass on the CPU, of each rank."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.n_gpus_per_node)
 
 
 ENVIRONMENT: dict[str, str] = {

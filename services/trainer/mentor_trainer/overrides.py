@@ -13,6 +13,10 @@ from mentor.trajectory import Frozen
 from mentor_trainer.config import TrainSpec
 
 Pairs = Iterator[tuple[str, Any]]
+_LOSSES = {"token": "vanilla", "sequence": "gspo", "trajectory": "mentor_trajectory"}
+"""verl's name of the policy loss for each importance ratio."""
+_NO_DUAL_CLIP = 1e9
+"""verl's bound cannot be left out: beyond any ratio that its own clamp (e^20) lets through."""
 
 
 class RunPaths(Frozen):
@@ -64,6 +68,8 @@ def _data(spec: TrainSpec) -> Pairs:
     yield "data.train_batch_size", spec.train_batch_size
     yield "data.max_prompt_length", spec.max_prompt_length
     yield "data.max_response_length", spec.max_response_length
+    if spec.questions_by_rate.needed:
+        yield "+data.curriculum", spec.questions_by_rate.model_dump()
     yield "data.shuffle", spec.shuffle
     yield "data.seed", spec.seed
     yield "data.dataloader_num_workers", 0
@@ -73,6 +79,18 @@ def _algorithm(spec: TrainSpec) -> Pairs:
     yield "algorithm.adv_estimator", "grpo_mentor"
     yield "algorithm.norm_adv_by_std_in_grpo", spec.norm_by_std
     yield "algorithm.use_kl_in_reward", False
+    yield "algorithm.filter_groups.enable", spec.dynamic_sampling  # verl then reads questions one by one
+    yield (
+        "algorithm.rollout_correction.rollout_is",
+        None if spec.rollout_correction == "none" else spec.rollout_correction,
+    )
+    yield "algorithm.rollout_correction.rollout_is_threshold", spec.rollout_correction_limit
+    sampler = "trainer.v1.sampler"
+    yield f"{sampler}.custom_sampler.path", "pkg://mentor_trainer.verl_ext.replay"
+    yield f"{sampler}.custom_sampler.name", "MentorReplayBuffer"
+    yield f"+{sampler}.sampler_kwargs.dynamic", spec.dynamic_sampling
+    yield f"+{sampler}.sampler_kwargs.max_batches", spec.dynamic_sampling_batches
+    yield f"+{sampler}.sampler_kwargs.train_batch_size", spec.train_batch_size
     yield "critic.enable", False
     yield "reward.num_workers", 1
     yield "reward.reward_manager.source", "importlib"
@@ -95,11 +113,16 @@ def _actor(spec: TrainSpec) -> Pairs:
     yield f"{actor}.use_kl_loss", spec.use_kl
     yield f"{actor}.kl_loss_coef", spec.kl_coef
     yield f"{actor}.kl_loss_type", "low_var_kl"
+    yield f"{actor}.policy_loss.loss_mode", _LOSSES[spec.importance_ratio]
     yield f"{actor}.clip_ratio", spec.clip_ratio
     yield f"{actor}.clip_ratio_low", spec.clip_ratio
     yield f"{actor}.clip_ratio_high", spec.clip_ratio_high or spec.clip_ratio
+    yield f"{actor}.clip_ratio_c", spec.dual_clip or _NO_DUAL_CLIP
     yield f"{actor}.entropy_coeff", spec.entropy_coef
     yield f"{actor}.loss_agg_mode", spec.loss_aggregation
+    # Without it verl divides by the longest response of a micro-batch, so that the loss hangs on how batches are cut.
+    yield f"{actor}.loss_scale_factor", spec.max_response_length
+    yield f"{actor}.shuffle", False  # the data are shuffled; mini-batches keep groups whole
     yield f"{actor}.checkpoint.save_contents", ["model", "optimizer", "extra", "hf_model"]
     yield f"{actor}.checkpoint.load_contents", ["model", "optimizer", "extra"]
     if spec.lora_rank:
@@ -160,7 +183,9 @@ def _cpu(spec: TrainSpec) -> Pairs:
         yield f"+{prefix}.fsdp_config.mixed_precision.param_dtype", "fp32"
         yield f"{prefix}.fsdp_config.use_torch_compile", False
         yield f"{prefix}.use_torch_compile", False
-    micro = largest_divisor(spec.mini_batch_size * spec.rollouts, spec.micro_batch_size)
+    micro = largest_divisor(
+        spec.mini_batch_size * spec.rollouts // spec.n_gpus_per_node // spec.nnodes, spec.micro_batch_size
+    )
     for part in ("actor", "ref", "rollout"):
         name = "ppo_micro_batch_size_per_gpu" if part == "actor" else "log_prob_micro_batch_size_per_gpu"
         yield f"actor_rollout_ref.{part}.{name}", micro
@@ -171,8 +196,8 @@ def _cpu(spec: TrainSpec) -> Pairs:
     yield "actor_rollout_ref.rollout.load_format", "auto"
     yield "actor_rollout_ref.rollout.agent.num_workers", 1
     yield "transfer_queue.backend.SimpleStorage.num_data_storage_units", 1
-    yield "ray_kwargs.ray_init.num_cpus", 8  # logical: every actor asks for one
-    yield "+ray_kwargs.ray_init.num_gpus", 1  # logical: verl's resource check knows nothing else
+    yield "ray_kwargs.ray_init.num_cpus", 7 + spec.n_gpus_per_node  # logical: every actor asks for one
+    yield "+ray_kwargs.ray_init.num_gpus", spec.n_gpus_per_node  # logical: verl's resource check knows nothing else
     yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
 
 
@@ -199,6 +224,8 @@ def _mentor(spec: TrainSpec, paths: RunPaths) -> Pairs:
     """The ``mentor`` section; see ``verl_ext.runtime.Runtime``."""
     section = {
         "reward": spec.reward,
+        "reward_weights_end": spec.reward_weights_end and spec.reward_weights_end.model_dump(),
+        "reward_anneal_steps": spec.reward_anneal_steps,
         "judge": spec.judge,
         "chat_format": spec.chat_format,
         "seed": spec.seed,

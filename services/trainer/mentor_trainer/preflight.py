@@ -48,7 +48,7 @@ def check_spec(spec: TrainSpec, *, here: bool = True) -> Plan:
     """
     load_preset(spec.reward)
     chat_format = check_model(spec)
-    questions = _read(spec.train_files, "train_files", spec.train_max_samples)
+    questions = read_training(spec)
     validation = _read(spec.val_files, "val_files", spec.val_max_samples)
     _check_questions(spec, [*questions, *validation], chat_format)
     per_epoch = METHODS.get(spec.algorithm).steps_per_epoch(spec, questions, chat_format)
@@ -121,6 +121,16 @@ def _context_length(folder: Path) -> int | None:
 def _read(files: Iterable[str], field: str, limit: int) -> list[Question]:
     questions = [question for file in files for question in read_questions(file, field)]
     return questions[:limit] if limit > 0 else questions
+
+
+def read_training(spec: TrainSpec) -> list[Question]:
+    """The questions that are trained on, in the order of the data.
+
+    Raises:
+        UserError: a file is malformed, or a curriculum leaves none.
+    """
+    questions = spec.questions_by_rate.apply(_read(spec.train_files, "train_files", -1))
+    return questions[: spec.train_max_samples] if spec.train_max_samples > 0 else questions
 
 
 def _tools(spec: TrainSpec, question: Question) -> tuple[ToolSpec, ...]:

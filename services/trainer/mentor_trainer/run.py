@@ -144,5 +144,7 @@ def build_command(spec: TrainSpec, paths: RunPaths) -> Command:
             "RAY_memory_monitor_refresh_ms": "0",
             "RAY_worker_niceness": "0",
         }
+    if spec.device == "cpu" and spec.ray_address is None:
+        environment["GLOO_SOCKET_IFNAME"] = "lo"  # ranks of one machine talk on loopback
     arguments = METHODS.get(spec.algorithm).command(spec, paths)
     return Command(arguments=arguments, environment=environment, log=paths.attempt / "train.log")

@@ -25,9 +25,15 @@ class _GRPO:
     on_verl = True
 
     def conditions(self, spec: TrainSpec) -> list[Condition]:
+        devices = spec.n_gpus_per_node * spec.nnodes
         return [
             ("rollouts", "2 or more: a group of one has no advantage", spec.rollouts >= 2),
             ("lora_rank", "0 on a CPU with grpo", spec.device != "cpu" or spec.lora_rank == 0),
+            (
+                "mini_batch_size",
+                f"with rollouts a multiple of the {devices} ranks",
+                spec.mini_batch_size * spec.rollouts % devices == 0,
+            ),
         ]
 
     def steps_per_epoch(self, spec: TrainSpec, questions: Sequence[Question], chat_format: ChatFormat) -> int:

@@ -21,7 +21,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.tools.toolbox import ToolBox
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.verl_ext.client import VerlTokenClient
-from mentor_trainer.verl_ext.reward import TRACE
+from mentor_trainer.verl_ext.reward import STEP, TRACE
 from mentor_trainer.verl_ext.runtime import Runtime, runtime_of
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class MentorAgentLoop(AgentLoopBase):  # type: ignore[misc]
         version = max(0, step - 1)
         output = to_output(trajectory, self._prompt_ids(trajectory, question), int(self.tokenizer.eos_token_id))
         output.extra_fields |= {
+            STEP: max(1, step),
             "min_global_steps": min(client.versions, default=version),
             "max_global_steps": max(client.versions, default=version),
         }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch.utils.data import Dataset
 
 from mentor.data import read_questions
 from mentor.rollout import user_messages
 from mentor.trajectory import Question
+from mentor_trainer.curriculum import Curriculum
 
 AGENT = "mentor"
 
@@ -30,6 +32,9 @@ class MentorDataset(Dataset):  # type: ignore[misc]
     ) -> None:
         files = [data_files] if isinstance(data_files, str) else list(data_files)
         questions = [question for file in files for question in read_questions(str(file), "train_files")]
+        # verl makes the validation set with the same class and settings.
+        if config is not None and config.get("curriculum") and files == list(config.train_files):
+            questions = Curriculum.model_validate(OmegaConf.to_container(config.curriculum)).apply(questions)
         self.questions = questions[:max_samples] if max_samples > 0 else questions
 
     def __len__(self) -> int:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
 
 
 class PatchError(RuntimeError):
@@ -24,7 +27,8 @@ def _expect(condition: bool, target: str, reason: str) -> None:
 def patch_process_group() -> None:
     """``cpu:gloo,cpu:gloo``, which stock verl builds where device and host are the same, is refused by torch.
 
-    A group of one, which a CPU run is, also needs no TCP store: that would listen on every interface.
+    The ranks of a private Ray meet in a file of its folder, and one rank alone nowhere: a TCP store, by which others meet,
+    listens on every interface.
     """
     import torch.distributed
     from verl.utils import distributed
@@ -38,11 +42,14 @@ def patch_process_group() -> None:
     _expect("cpu:gloo,{" in inspect.getsource(original), target, "it no longer builds the two-device backend")
 
     def initialize(timeout_second: int | None = None, backend: str | None = None) -> None:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        ranks, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        folder = os.environ.get(RAY_TEMP_VARIABLE)
+        if ranks > 1 and folder is None:
             original(timeout_second, backend or "cpu:gloo")
         elif not torch.distributed.is_initialized():
-            store = torch.distributed.HashStore()
-            torch.distributed.init_process_group(backend or "cpu:gloo", rank=0, world_size=1, store=store)
+            meeting = Path(folder or "") / f"ranks-{os.environ.get('MASTER_PORT')}"
+            store = torch.distributed.FileStore(str(meeting), ranks) if ranks > 1 else torch.distributed.HashStore()
+            torch.distributed.init_process_group(backend or "cpu:gloo", rank=rank, world_size=ranks, store=store)
 
     initialize.mentor_patched = True  # type: ignore[attr-defined]
     distributed.initialize_global_process_group_ray = initialize

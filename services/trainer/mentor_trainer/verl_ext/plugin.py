@@ -13,8 +13,7 @@ if os.environ.get("VERL_PLATFORM") == "cpu":
 
     patches.apply()
 
-from mentor_trainer.verl_ext import advantage, engine_cpu, trainer  # noqa: F401  (importing registers)
+from mentor_trainer.verl_ext import advantage, engine, loss, rollout_local, trainer  # noqa: F401  (importing registers)
 
-engine_cpu.register_rollout()
-if os.environ.get("VERL_PLATFORM") == "cpu":
-    engine_cpu.register_engine()
+rollout_local.register()
+engine.register_engine("cpu" if os.environ.get("VERL_PLATFORM") == "cpu" else "cuda")

@@ -17,8 +17,10 @@ from mentor.rewards import RewardResult, load_preset, score
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.verl_ext.runtime import runtime_of
+from mentor_trainer.weights import WeightSchedule
 
 TRACE = "trajectory"
+STEP = "step"
 BACKENDS = ("sandbox", "retriever")
 
 
@@ -39,16 +41,19 @@ class MentorRewardManager(RewardManagerBase):  # type: ignore[misc]
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         runtime = runtime_of(config)
-        self.spec = load_preset(runtime.reward)
+        spec, last = load_preset(runtime.reward), runtime.reward_weights_end
+        self.schedule = WeightSchedule(spec=spec, last=last or spec.weights, steps=runtime.reward_anneal_steps or 2)
         self.judge = make_judge(runtime.judge)
         self.registry = ToolRegistry()  # a user's own tools travel with the questions
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         item = data[-1:][0].non_tensor_batch
         question = Question.model_validate_json(str(item["question"]))
-        trajectory = Trajectory.model_validate_json(item["tool_extra_fields"][TRACE])
+        fields = item["tool_extra_fields"]
+        trajectory = Trajectory.model_validate_json(fields[TRACE])
+        spec = self.schedule.at(int(fields.get(STEP, 1)))
         result = await asyncio.to_thread(
-            score, trajectory, question.references, self.spec, self.judge, question.answers,
+            score, trajectory, question.references, spec, self.judge, question.answers,
             self.registry.for_question(question),
         )  # fmt: skip
         return {"reward_score": result.total, "reward_extra_info": extra_info(trajectory, result)}

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from mentor.rewards import Weights
 from mentor.rollout import RolloutLimits
 from mentor.trajectory import Frozen
 
@@ -21,6 +22,8 @@ class Runtime(Frozen):
     """
 
     reward: str = "flexible"
+    reward_weights_end: Weights | None = None
+    reward_anneal_steps: int | None = None
     judge: str = "math"
     chat_format: str = "auto"
     template_kwargs: dict[str, Any] = Field(default_factory=dict)

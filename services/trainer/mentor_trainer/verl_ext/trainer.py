@@ -15,13 +15,13 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mentor.errors import InfrastructureError
-from mentor_trainer.verl_ext.engine_cpu import ROLLOUT_NAME
+from mentor_trainer.verl_ext.batch import arrange, order_of
 from mentor_trainer.verl_ext.metrics import rollout_metrics
 from mentor_trainer.verl_ext.reward import TRACE
+from mentor_trainer.verl_ext.rollout_local import NAME as LOCAL
 from mentor_trainer.verl_ext.runtime import runtime_of
 
 NAME = "mentor"
-_POLL_SECONDS = 0.1
 
 
 @register_trainer(NAME)
@@ -31,6 +31,7 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.runtime = runtime_of(config)
+        self._drawn: dict[str, int] = {}
         self.total_training_steps: int
 
     @property
@@ -43,21 +44,28 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
 
     def _setup(self) -> None:
         actor = self.config.actor_rollout_ref
-        if actor.rollout.name == ROLLOUT_NAME:
+        if actor.rollout.name == LOCAL:
             from mentor_trainer.verl_ext.rollout_local.replica import start_server  # it imports verl, which imports us
 
-            # Kept: an actor is gone with its last handle.
-            self._early_server = start_server(0, actor.model.path, actor.rollout.max_num_seqs)
+            # Kept: an actor is gone with its last handle. Replicas on other nodes are started there, by their own.
+            ranks = self.config.trainer.n_gpus_per_node if self.config.trainer.nnodes == 1 else 0
+            path, most = actor.model.path, actor.rollout.max_num_seqs
+            self._early_servers = [start_server(rank, path, most) for rank in range(ranks)]
         super()._setup()
 
-    def _build_replay_buffer(self) -> Any:
-        """verl looks for finished rollouts every two seconds, longer than a small model needs for all of them."""
-        buffer = super()._build_replay_buffer()
-        buffer.poll_interval = _POLL_SECONDS
-        return buffer
+    def _submit_batch_to_rollout(self, batch: Any) -> int:
+        """Remember in which order questions were drawn: verl names their groups at random."""
+        self._drawn.update({str(uid): len(self._drawn) + n for n, uid in enumerate(batch["uid"])})
+        return int(super()._submit_batch_to_rollout(batch))
 
     def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The first thing verl does with a sampled batch, before any model runs on it."""
+        """The first thing verl does with a sampled batch, before any model runs on it.
+
+        Samples come in the order in which they ended, which no two runs share. They are put into the order in which
+        their questions were drawn, and afterwards, verl's padding behind them, into that of mini-batches: see ``arrange``.
+        """
+        batch.reorder(order_of(batch.keys, self._drawn))
+        self._drawn.clear()
         rows = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         fields: list[Mapping[str, Any]] = list(rows["extra_fields"])
         infos = [dict(field.get("reward_extra_info", {})) for field in fields]
@@ -65,7 +73,15 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         self._refuse_outage(fields, infos)
         if self.runtime.rollouts_dir:
             _dump(Path(self.runtime.rollouts_dir) / f"step_{self.global_steps}.jsonl", fields, infos)
-        return super()._balance_batch(batch, metrics, *args, **kwargs)
+        positions = {key: place for place, key in enumerate(batch.keys)}
+        batch = super()._balance_batch(batch, metrics, *args, **kwargs)
+        # verl's padding rows, whose keys are new, go last.
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda row: positions.get(batch.keys[row], len(positions))))
+        actor = self.config.actor_rollout_ref
+        planned = actor.actor.ppo_mini_batch_size * actor.rollout.n
+        ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
+        batch.reorder(arrange([int(tag["seq_len"]) for tag in batch.tags], planned, ranks))
+        return batch
 
     def _refuse_outage(self, fields: Sequence[Mapping[str, Any]], infos: Sequence[Mapping[str, Any]]) -> None:
         lost = [f for f, info in zip(fields, infos, strict=True) if info.get("excluded")]

@@ -1,0 +1,80 @@
+"""verl's FSDP engine with two corrections: the divisor of a batch with losses, and checkpoints of any number of ranks.
+
+Registered for the device ``cpu``, which verl ships no engine for, and for NVIDIA's GPUs under the vendor's key, which verl
+looks up before its own entry: verl stays unedited, and its engine stands under the plain key still.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from tensordict import TensorDict
+from verl.utils import tensordict_utils as tu
+from verl.workers.engine.base import EngineRegistry
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+
+from mentor_trainer.verl_ext.reshard import reshard, saved_ranks
+
+
+class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
+    """One rank of an actor or reference policy."""
+
+    _survivors: int | None = None
+    """Sequences of the present mini-batch, over all ranks, that have a token to learn from; None outside of one."""
+
+    def forward_backward_batch(self, data: TensorDict, loss_function: Any, forward_only: bool = False) -> Any:
+        """Loss and gradient of one mini-batch, averaged over the sequences that happened.
+
+        verl divides the aggregations over sequences by the number that was planned. A sequence lost to infrastructure
+        (a mask of zeros) adds nothing to the sum, so that a batch with losses would take a smaller step. Here the
+        divisor is the number of sequences with a token to learn from, over all ranks and micro-batches.
+        """
+        self._survivors = None
+        if not forward_only:
+            # Not emptied by a mini-batch without any: a sum of nothing over one is nothing, over nothing NaN.
+            self._survivors = self._count(data["loss_mask"])
+            tu.assign_non_tensor(data, global_batch_size=max(1, self._survivors))
+        return super().forward_backward_batch(data, loss_function, forward_only=forward_only)
+
+    def optimizer_step(self) -> float:
+        """Clip and step; a mini-batch that was lost whole moves neither weights nor the optimiser's moments."""
+        if self._survivors == 0:
+            self.optimizer_zero_grad()
+            return 0.0
+        return float(super().optimizer_step())
+
+    def load_checkpoint(self, local_path: str, *args: Any, **kwargs: Any) -> None:
+        """Load a checkpoint that any number of ranks wrote; see ``reshard``."""
+        folder = Path(local_path)
+        world = dist.get_world_size()
+        if (saved := saved_ranks(folder)) in (None, world):
+            super().load_checkpoint(local_path, *args, **kwargs)
+            return
+        with tempfile.TemporaryDirectory(prefix="mentor-reshard-") as mine:
+            reshard(folder, int(saved or 0), Path(mine), self.module, self.optimizer)
+            super().load_checkpoint(mine, *args, **kwargs)
+
+    def _count(self, mask: torch.Tensor) -> int:
+        """Rows of all ranks with a token that counts."""
+        rows = mask.unbind() if mask.is_nested else mask
+        count = torch.tensor(sum(bool(row.any()) for row in rows), device=self._device(), dtype=torch.int64)
+        dist.all_reduce(count, group=self.get_data_parallel_group())
+        return int(count.item())
+
+    def _device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+
+def register_engine(device: str) -> None:
+    """Register the engine for ``cpu``, or for ``cuda`` under the key of NVIDIA."""
+    known = EngineRegistry._engines["language_model"]
+    vendor = {"cuda": "nvidia"}.get(device)
+    key = (device, vendor) if vendor else device
+    missing = [backend for backend in ("fsdp", "fsdp2") if key not in known[backend]]
+    if missing:
+        register = EngineRegistry.register(model_type="language_model", backend=missing, device=device, vendor=vendor)
+        register(MentorEngine)
