@@ -55,9 +55,7 @@ class Asked(Protocol):
         """Its name in messages."""
         ...
 
-    async def ask(
-        self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float
-    ) -> T:
+    async def ask(self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float) -> T:
         """POST until an answer can be read. ``model`` of the body is filled in.
 
         Raises:
@@ -93,9 +91,7 @@ class OpenAIServer:
         """Count something that was put right."""
         self.noted[fault] += 1
 
-    async def ask(
-        self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float
-    ) -> T:
+    async def ask(self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float) -> T:
         """See ``Asked.ask``."""
         policy = RetryPolicy(attempts=self.endpoint.attempts, backoff_s=0.2, deadline_s=timeout_s)
         return await with_retries(lambda left: self.attempt(path, body, read, request_id, left), policy)
@@ -104,9 +100,7 @@ class OpenAIServer:
         """The whole reply; raises as ``ask`` does."""
         return await self.ask(path, body, _whole, request_id=request_id, timeout_s=timeout_s)
 
-    async def attempt(
-        self, path: str, body: dict[str, Any], read: Reading[T], request_id: str, timeout_s: float
-    ) -> T:
+    async def attempt(self, path: str, body: dict[str, Any], read: Reading[T], request_id: str, timeout_s: float) -> T:
         """One try; raises as ``ask`` does, ``Fault`` with the name of what is wrong with an answer."""
         reply = await self._once(path, {"model": self.endpoint.model, **body}, request_id, timeout_s)
         try:

@@ -30,8 +30,11 @@ from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import Policy, TokenPolicy
 from mentor.rpc.credentials import secret
 from mentor.rpc.retry import RetryPolicy
+from mentor.tools.builtin import MATH_TOOLS
+from mentor.tools.registered import registered
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.source import load_tools
+from mentor.tools.spec import ToolSpec
 from mentor.tools.toolbox import ToolBox
 from mentor.trajectory import Frozen
 
@@ -66,7 +69,9 @@ class ModelSource(Frozen):
     url: Annotated[str | None, Reach.MODEL] = None
     name: str | None = None
     replicas: tuple[Replica, ...] = Field(
-        default=(), max_length=256, description="further endpoints of the same model: a URL, or {url, name, api_key_env}"
+        default=(),
+        max_length=256,
+        description="further endpoints of the same model: a URL, or {url, name, api_key_env}",
     )
     path: Annotated[str | None, Reach.PATH] = None
     serve: ServeSpec | None = Field(default=None, description="a model server that the job starts for `path`")
@@ -134,9 +139,21 @@ class ToolBackends(Frozen):
     deadline_s: float = Field(default=60.0, gt=0)
 
 
-def registry_for(tools_file: str | None, search_url: str | None = None) -> ToolRegistry:
-    """Built-in tools and those of a user's ``tools.py``."""
-    return ToolRegistry(load_tools(Path(tools_file)) if tools_file else (), search_url)
+def registry_for(
+    tools_file: str | None, search_url: str | None = None, sandbox_tools: Sequence[ToolSpec] = ()
+) -> ToolRegistry:
+    """Built-in tools and those of a user's ``tools.py``; tools of the sandbox are offered beside those offered by default."""
+    own = load_tools(Path(tools_file)) if tools_file else []
+    if not sandbox_tools:
+        return ToolRegistry(own, search_url)
+    default = (*(own or MATH_TOOLS), *sandbox_tools)
+    return ToolRegistry((*own, *sandbox_tools), search_url, tuple(tool.name for tool in default))
+
+
+async def registry_with(tools_file: str | None, names: Sequence[str], backends: ToolBackends) -> ToolRegistry:
+    """As ``registry_for``, with the tools of these names as the sandbox itself describes them; raises as ``registered``."""
+    retry = RetryPolicy(deadline_s=backends.deadline_s)
+    return registry_for(tools_file, None, await registered(backends.sandbox, names, retry))
 
 
 @asynccontextmanager

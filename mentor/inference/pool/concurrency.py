@@ -4,12 +4,13 @@ The server is asked nothing and told nothing; what is seen are latencies and ref
 concurrency over latency, so that the elasticity of latency against concurrency, d ln L / d ln N, says all: at 0 more requests
 are more throughput, at 1 they only wait. The limit climbs while the elasticity is below ``1 - THETA``: doubling at first, then
 by quarters. What it then knows as the latency of a good load is kept: where latency rises above it at the same limit,
-somebody else is being served, and the limit is multiplied down (AIMD) until it is reached again, unless going down does not help:
-then the server itself has become slower. From time to time a little less and a little more are tried.
+somebody else is being served, and the limit is multiplied down (AIMD) until it is reached again, unless going down does not
+help: then the server itself has become slower. From time to time a little less and a little more are tried.
 
 Ours, because what there is fits neither: rate limiters (aiolimiter) want to be told the rate, and adaptive limiters of RPC
-systems (Netflix's concurrency-limits, Envoy's) are not Python's and take the lowest latency ever seen for the goal. With continuous
-batching latency grows from the second request on while throughput still multiplies: they would stop at a fraction of it.
+systems (Netflix's concurrency-limits, Envoy's) are not Python's and take the lowest latency ever seen for the goal. With
+continuous batching latency grows from the second request on while throughput still multiplies: they would stop at a
+fraction of it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class AdaptiveLimit:
         self._climbing, self._rejected, self._held, self._yielded, self._worse = True, 0, 0, 0, 0
         self._down_next = True
         self._epoch = 0
+        self._squares: tuple[float, float, float]
         self._begin()
 
     @property
@@ -99,10 +101,8 @@ class AdaptiveLimit:
         size = float(tokens or 1)
         self._seconds += seconds
         self._sizes += size
-        self._squares = tuple(
-            total + term
-            for total, term in zip(self._squares, (seconds * seconds, seconds * size, size * size), strict=True)
-        )
+        square, product, sizes = self._squares
+        self._squares = (square + seconds * seconds, product + seconds * size, sizes + size * size)
         self._done += 1
         if self._done < math.ceil(_COUNTED * self._size):
             return
@@ -145,7 +145,7 @@ class AdaptiveLimit:
         self._warm = False
         self._begun = self._full = self._done = 0
         self._seconds = self._sizes = 0.0
-        self._squares: tuple[float, ...] = (0.0, 0.0, 0.0)
+        self._squares = (0.0, 0.0, 0.0)
 
     def _set(self, limit: float, phase: _Phase) -> None:
         self._limit, self._phase = min(float(self.most), max(1.0, limit)), phase

@@ -1,9 +1,9 @@
 """Endpoints that serve one model, asked as if they were one.
 
 A request goes to the endpoint with the least load that is up; a trajectory stays where it began (its prefix lies in that
-server's cache) unless that is down. What an endpoint does wrong counts against it alone and is tried again elsewhere; after five
-failures in a row it is left alone for a while (``breaker``). With ``adaptive`` limits (``concurrency``) requests wait here for
-room, those of running trajectories before new ones (``enter``).
+server's cache) unless that is down. What an endpoint does wrong counts against it alone and is tried again elsewhere; after
+five failures in a row it is left alone for a while (``breaker``). With ``adaptive`` limits (``concurrency``) requests wait
+here for room, those of running trajectories before new ones (``enter``).
 """
 
 from __future__ import annotations
@@ -75,13 +75,11 @@ class EndpointPool:
                 raise error
         if len(failures) == len(self.members):
             raise failures[0]
-        for member, error in zip(self.members, found, strict=True):
-            if isinstance(error, InfrastructureError):
-                self._rooms.open_breaker(member, name_of(error))
+        for member, outcome in zip(self.members, found, strict=True):
+            if isinstance(outcome, InfrastructureError):
+                self._rooms.open_breaker(member, name_of(outcome))
 
-    async def ask(
-        self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float
-    ) -> T:
+    async def ask(self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float) -> T:
         """See ``Asked.ask``. ``timeout_s`` holds for each life of a server that the job itself keeps up."""
         alone = self.members[0] if len(self.members) == 1 else None
         while True:

@@ -122,11 +122,11 @@ class Rooms:
             if member.waiting and not member.up(now):
                 self._anywhere.extend(member.waiting)
                 member.waiting.clear()
-        while (member := self._next(now)) is not None:
-            queue = member.waiting or self._anywhere
+        while (free := self._next(now)) is not None:
+            queue = free.waiting or self._anywhere
             waiting = queue.popleft()
             if not waiting.done():
-                waiting.set_result(member.take())
+                waiting.set_result(free.take())
         while self._outside and self._has_room():
             outside = self._outside.popleft()
             if not outside.done():

@@ -9,9 +9,11 @@ from pydantic import BaseModel
 
 from mentor.errors import UserError
 from mentor.jobs.handler import JobContext, Stopped
-from mentor.rollout.solve import offer_tools, solve
+from mentor.rollout.solve import generate, offer_tools
 from mentor.trajectory import Question, Trajectory
 from mentor_teacher.dataset import FILES, write_dataset
+from mentor_teacher.estimate import estimate
+from mentor_teacher.generation import facts_of
 from mentor_teacher.importers import IMPORTERS
 from mentor_teacher.select import Selected, select
 from mentor_teacher.spec import TeacherSpec
@@ -34,13 +36,16 @@ class TeacherJob:
 
     def run(self, spec: TeacherSpec, context: JobContext) -> dict[str, Any]:
         questions = verifiable_questions(spec)
-        drawn = solve(spec, questions, context)
-        if drawn is None:
+        if spec.dry_run is not None:
+            return estimate(spec, questions, context).model_dump(mode="json")
+        found = generate(spec, questions, context, effort=spec.effort)
+        if found is None:
             raise Stopped
+        drawn = list(found.trajectories)
         selected = select(
             questions, drawn, max_references=spec.max_references, filters=spec.all_filters, selection=spec.selection
         )
-        return _write(spec, questions, drawn, selected, context)
+        return _write(spec, questions, drawn, selected, context, facts_of(spec, found))
 
 
 def verifiable_questions(spec: TeacherSpec) -> list[Question]:
@@ -61,7 +66,12 @@ def verifiable_questions(spec: TeacherSpec) -> list[Question]:
 
 
 def _write(
-    spec: TeacherSpec, questions: list[Question], drawn: list[Trajectory], selected: Selected, context: JobContext
+    spec: TeacherSpec,
+    questions: list[Question],
+    drawn: list[Trajectory],
+    selected: Selected,
+    context: JobContext,
+    generation: dict[str, Any],
 ) -> dict[str, Any]:
     if not selected.questions:
         raise UserError(
@@ -69,7 +79,7 @@ def _write(
             field="model", allowed="a teacher that solves some of the questions",
         )  # fmt: skip
     out = context.workdir / "out"
-    facts = {"model": spec.model.label, "spec": spec.model_dump(mode="json")}
+    facts = {"model": spec.model.label, "spec": spec.model_dump(mode="json"), **generation}
     summary = write_dataset(out, questions, drawn, selected, facts)
     for name in FILES:
         context.commit(name, out / name)

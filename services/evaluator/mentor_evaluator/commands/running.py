@@ -42,7 +42,9 @@ def run(
     max_questions: Annotated[int | None, typer.Option(min=1, help="of each suite")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=10)] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="of a turn")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, max=4096, help="trajectories in flight")] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(help="trajectories in flight, or auto: as many as the endpoints bear")
+    ] = None,
     reference: Annotated[str | None, typer.Option(help="a teacher's trajectories, for the alignment score")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE of the spec, value in YAML")] = None,
     skip_broken: Annotated[
