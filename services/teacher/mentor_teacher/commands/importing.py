@@ -1,4 +1,4 @@
-"""``mentor teach``: data sets of tool use. Heavy imports wait until a command runs."""
+"""``mentor teach import``: a data set of traces that exist already."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import typer
 
 from mentor.cli.lines import clear_errors
 
-app = typer.Typer(help="Data sets of tool use: import.", no_args_is_help=True)
 
-
-@app.callback()
-def root() -> None:
-    """Data sets of tool use."""
-
-
-@app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="what `mentor list importer` reads")],
     importer: Annotated[str, typer.Option(help="`mentor list importer`")],
