@@ -22,6 +22,7 @@ FAMILIES: Final = {
     "mentor_model_server_start_seconds": ("Seconds until they served, in sum.", ("kind", "engine")),
     "mentor_model_server_restarts": ("Model servers of jobs started again, by reason.", ("kind", "engine", "reason")),
     "mentor_model_server_tokens": ("Tokens that model servers of jobs counted.", ("kind", "engine", "direction")),
+    "mentor_teacher_fates": ("Trajectories of teacher jobs: kept, surplus, lost, or a filter's.", ("kind", "fate")),
     "mentor_training_steps": ("Training steps done by jobs.", ("kind",)),
 }
 """Counters and their labels; Prometheus appends ``_total``. Others are refused, so that none is forgotten in dashboards."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from mentor_teacher.commands.exporting import export
 from mentor_teacher.commands.importing import import_
+from mentor_teacher.commands.inspecting import inspect
+from mentor_teacher.commands.merging import merge
 
-app = typer.Typer(help="Data sets of tool use: import.", no_args_is_help=True)
+app = typer.Typer(help="Data sets of tool use: import, inspect, export, merge.", no_args_is_help=True)
 
 
 @app.callback()
@@ -15,3 +18,6 @@ def root() -> None:
 
 
 app.command("import")(import_)
+app.command("inspect")(inspect)
+app.command("export")(export)
+app.command("merge")(merge)

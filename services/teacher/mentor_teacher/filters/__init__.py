@@ -3,8 +3,8 @@
 Its name is the name under which what it dropped is counted. Users' own come by the entry points of ``mentor.filters``;
 ``filters: [NAME, {name: NAME, OPTION: ...}]`` in a teacher's spec takes them, after those that always run.
 
-The least that a filter has is ``keeps`` (``Filter``). One that takes options, or says why, extends ``Explained``; one that looks
-at questions alone extends ``QuestionFilter``, and then runs before anything is drawn.
+The least that a filter has is ``keeps`` (``Filter``). One that takes options, or says why, extends ``Explained``; one
+that looks at questions alone extends ``QuestionFilter``, and then runs before anything is drawn.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 from mentor_teacher.texts import spoken
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'"})
-_CANNOT = r"(?:can't|cannot|can not|won't|will not|am unable to|'m unable to|am not able to|'m not able to|must decline to|decline to)"
-_HELP = r"(?:help|assist|answer|comply|provide|fulfil|fulfill|complete|solve|do that|do this|continue|discuss|engage|share|support)"
+_CANNOT = r"(?:can't|cannot|can not|won't|will not|(?:am|'m) (?:unable|not able) to|(?:must )?decline to)"
+_HELP = r"(?:help|assist|answer|comply|provide|fulfill?|complete|solve|do th(?:at|is)|continue|discuss|engage|share|support)"
 PATTERNS = (
     rf"\b(?:I|we)\s*{_CANNOT}\s+(?:\w+\s+){{0,3}}?{_HELP}\b",
     r"\bI(?:'m| am) (?:very |really |so )?sorry,? but\b",

@@ -1,4 +1,6 @@
-"""Trajectories with a call that never reached a tool: malformed, of an unknown tool, with invalid arguments, without a result."""
+"""Trajectories with a call that never reached a tool: malformed, of an unknown tool, with invalid arguments, without a
+result.
+"""
 
 from __future__ import annotations
 
