@@ -37,6 +37,7 @@ FAMILIES: Final = {
         ("kind", "endpoint", "reason"),
     ),
     "mentor_budgets_used": ("Jobs that stopped drawing because a budget was used up.", ("kind", "budget")),
+    "mentor_teacher_fates": ("Trajectories of teacher jobs: kept, surplus, lost, or a filter's.", ("kind", "fate")),
     "mentor_training_steps": ("Training steps done by jobs.", ("kind",)),
 }
 """Counters and their labels; Prometheus appends ``_total``. Others are refused, so that none is forgotten in dashboards."""

@@ -31,7 +31,6 @@ from mentor.rollout.policy import Policy, TokenPolicy
 from mentor.rpc.credentials import secret
 from mentor.rpc.retry import RetryPolicy
 from mentor.tools.builtin import MATH_TOOLS
-from mentor.tools.registered import registered
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.source import load_tools
 from mentor.tools.spec import ToolSpec
@@ -148,12 +147,6 @@ def registry_for(
         return ToolRegistry(own, search_url)
     default = (*(own or MATH_TOOLS), *sandbox_tools)
     return ToolRegistry((*own, *sandbox_tools), search_url, tuple(tool.name for tool in default))
-
-
-async def registry_with(tools_file: str | None, names: Sequence[str], backends: ToolBackends) -> ToolRegistry:
-    """As ``registry_for``, with the tools of these names as the sandbox itself describes them; raises as ``registered``."""
-    retry = RetryPolicy(deadline_s=backends.deadline_s)
-    return registry_for(tools_file, None, await registered(backends.sandbox, names, retry))
 
 
 @asynccontextmanager

@@ -21,7 +21,6 @@ from mentor.rollout.connect import (
     open_policy,
     open_toolsets,
     registry_for,
-    registry_with,
 )
 from mentor.rollout.descriptors import make_room
 from mentor.rollout.driver import Sampler, Schedule, Task, ToolsetFactory
@@ -33,7 +32,8 @@ from mentor.rollout.spec import DrawSpec, Effort, SolveSpec
 from mentor.rollout.tally import Tally, line
 from mentor.rollout.variants import varied
 from mentor.rollout.wanted import Wanted
-from mentor.tools.registered import placeholder
+from mentor.rpc.retry import RetryPolicy
+from mentor.tools.registered import placeholder, registered
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Frozen, Question, Trajectory
 
@@ -125,6 +125,27 @@ class Drawn(Frozen):
     stopped_by: BudgetName | None = None
 
 
+def resolve_tools(spec: SolveSpec, questions: Sequence[Question]) -> list[Question]:
+    """Questions that offer tools of the sandbox's own, with the schemas that it tells: they travel with what is written.
+
+    Raises:
+        UserError: the sandbox has no such tool.
+        InfrastructureError: it does not answer within ``backends.deadline_s``.
+    """
+    if not spec.sandbox_tools:
+        return list(questions)
+    retry = RetryPolicy(deadline_s=spec.backends.deadline_s)
+    registry = registry_for(None, None, asyncio.run(registered(spec.backends.sandbox, spec.sandbox_tools, retry)))
+    return [_with_schemas(question, spec, registry) for question in questions]
+
+
+def _with_schemas(question: Question, spec: SolveSpec, registry: ToolRegistry) -> Question:
+    if question.func_schemas is not None or not set(question.tools or ()) & set(spec.sandbox_tools):
+        return question
+    schemas = tuple(tool.openai() for tool in registry.for_question(question))
+    return question.model_copy(update={"func_schemas": schemas})
+
+
 def solve(
     spec: SolveSpec, questions: list[Question], context: Progress, score: Scoring | None = None
 ) -> list[Trajectory] | None:
@@ -181,10 +202,9 @@ def _by_judge(name: JudgeName) -> Scoring:
 async def _draw(
     spec: SolveSpec, questions: list[Question], wanted: Wanted, journal: Journal, context: Progress, score: Scoring
 ) -> bool:
-    registry = await registry_with(spec.tools, spec.sandbox_tools, spec.backends)
     async with (
         open_policy(spec.model, context, spec.adaptive_up_to) as policy,
-        open_toolsets(spec.backends, registry) as toolset_for,
+        open_toolsets(spec.backends, registry_for(spec.tools)) as toolset_for,
     ):
         return await draw_wanted(
             spec, wanted, journal, policy, toolset_for, score, context.progress, context.count, context.should_stop,

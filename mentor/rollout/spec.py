@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mentor.grading import JudgeName
 from mentor.inference import SamplingParams
@@ -61,6 +61,12 @@ class SolveSpec(DrawSpec):
     max_questions: int | None = Field(default=None, ge=1)
     gpus: int = Field(default=0, ge=0, le=64, description="devices taken by lease from those that jobs share")
     backends: ToolBackends = Field(default_factory=ToolBackends)
+
+    @model_validator(mode="after")
+    def _one_kind_of_own_tools(self) -> Self:
+        if self.tools and self.sandbox_tools:
+            raise ValueError("sandbox_tools and tools exclude each other: register those of the file in the sandbox")
+        return self
 
 
 class Effort(Frozen):

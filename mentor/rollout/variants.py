@@ -12,7 +12,7 @@ from mentor.rollout.driver import Sampler
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.loop import ToolRunner
 from mentor.rollout.policy import Policy
-from mentor.rollout.prompts import USER_PROMPT, opening_messages
+from mentor.rollout.prompts import USER_PROMPT
 from mentor.trajectory import Frozen, Question, Trajectory
 
 PROMPT = "prompt"
@@ -45,13 +45,13 @@ class PromptVariant(Frozen):
         return [{"role": "system", "content": said}, *user] if said else user
 
 
-def opening_of(trajectory: Trajectory, question: Question, system: str | None = None) -> list[dict[str, Any]]:
-    """The messages with which a trajectory began: its variant's, or what every question opens with."""
+def as_asked(question: Question, trajectory: Trajectory) -> Question:
+    """The question with the messages of the variant in which a trajectory was asked; itself where there was none."""
     kept = trajectory.metadata.get(PROMPT)
     if kept is None or question.messages is not None:
-        return opening_messages(question, system)
+        return question
     variant = PromptVariant.model_validate({name: text for name, text in kept.items() if name != "index"})
-    return variant.messages(question.question, system)
+    return question.model_copy(update={"messages": tuple(variant.messages(question.question))})
 
 
 def varied(sampler: Sampler, variants: Sequence[PromptVariant], system: str | None) -> Sampler:

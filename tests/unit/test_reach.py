@@ -40,7 +40,7 @@ DRAWN = {
 PLAIN = SERVED | DRAWN | {
     "EvaluationSpec.models.model.replicas.name",
     "TeacherSpec.model.name", "TeacherSpec.model.mode", "TeacherSpec.model.chat_format", "TeacherSpec.model.system",
-    "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.importer_options", "TeacherSpec.filters", "TeacherSpec.selection",
+    "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.importer_options", "TeacherSpec.selection", "TeacherSpec.split",
     "EvaluateSpec.model.name", "EvaluateSpec.model.mode", "EvaluateSpec.model.chat_format", "EvaluateSpec.model.system",
     "EvaluateSpec.judge", "EvaluateSpec.suite",
     "EvaluationSpec.models.name", "EvaluationSpec.models.model.name", "EvaluationSpec.models.model.mode",
