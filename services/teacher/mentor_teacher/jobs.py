@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
 from mentor.data.provenance import file_digest
 from mentor.errors import UserError
 from mentor.inference.facts import server_facts
-from mentor.jobs.handler import JobContext, Stopped
-from mentor.rollout.solve import generate, offer_tools, resolve_tools
+from mentor.jobs.handler import Stopped
+from mentor.rollout.solve import Progress, generate, offer_tools, resolve_tools
 from mentor.trajectory import Question
 from mentor_teacher.estimate import estimate
 from mentor_teacher.filters import function
@@ -24,6 +24,12 @@ from mentor_teacher.spec import TeacherSpec
 
 DATASET = "dataset"
 """The artefact that is the whole folder."""
+
+
+class Publishing(Progress, Protocol):
+    """What of a job's context this one needs."""
+
+    def commit(self, name: str, path: Path) -> None: ...
 
 
 class TeacherJob:
@@ -45,7 +51,7 @@ class TeacherJob:
                 function.load(use)
         spec.model.check()
 
-    def run(self, spec: TeacherSpec, context: JobContext) -> dict[str, Any]:
+    def run(self, spec: TeacherSpec, context: Publishing) -> dict[str, Any]:
         asked = wanted(spec)
         questions = resolve_tools(spec, asked.questions)
         if spec.dry_run is not None:
@@ -102,7 +108,7 @@ def verifiable_questions(spec: TeacherSpec) -> list[Question]:
     return questions
 
 
-def count_fates(selected: Selected, context: JobContext) -> None:
+def count_fates(selected: Selected, context: Publishing) -> None:
     """What the dashboards show of filters."""
     fates = {"kept": selected.kept, "surplus": selected.surplus, "lost": selected.lost, **selected.dropped}
     for fate, number in fates.items():
@@ -115,7 +121,7 @@ def _write(
     asked: Screened,
     questions: list[Question],
     selected: Selected,
-    context: JobContext,
+    context: Publishing,
     server: dict[str, Any],
     generation: dict[str, Any],
 ) -> dict[str, Any]:

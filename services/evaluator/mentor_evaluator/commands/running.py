@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -110,6 +110,7 @@ def _dry_run(spec: EvaluationSpec, samples: int) -> None:
 def _submit(spec: EvaluationSpec, url: str) -> None:
     from rich.console import Console
 
+    from mentor.cli.specs import uploaded
     from mentor.jobs.client import JobClient
     from mentor.local.progress import follow
     from mentor_evaluator.commands.listing import print_matrix
@@ -122,13 +123,3 @@ def _submit(spec: EvaluationSpec, url: str) -> None:
     if ended.result:
         print_matrix(ended.result, console)
     raise typer.Exit(0 if ended.result else 1)
-
-
-def uploaded(spec: EvaluationSpec, client: Any) -> dict[str, Any]:
-    """The spec with files of this machine sent to the service and named by reference."""
-    values = spec.model_dump(mode="json", exclude_defaults=True)
-    for own in values.get("own", ()):
-        own["file"] = client.upload(Path(own["file"]))
-    if values.get("reference"):
-        values["reference"] = client.upload(Path(values["reference"]))
-    return values
