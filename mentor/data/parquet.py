@@ -2,7 +2,8 @@
 
 Columns: ``data_source, question, ability, reward_model {style, ground_truth[]}, extra_info {id, index, env, func_schemas},
 tool_calls_used``. On reading, every structured field may be a JSON string instead. Beyond the published columns,
-``extra_info.references`` keeps several references with arguments, and ``extra_info.tools`` the built-in tools offered.
+``extra_info.references`` keeps several references with arguments, ``extra_info.tools`` the built-in tools offered, and
+``extra_info.pass_rate`` the share of the teacher's samples that were right (``metadata.pass_rate``), for curricula.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ SCHEMA = pa.schema(
                     ("references", pa.string()),
                     ("category", pa.string()),
                     ("metadata", pa.string()),
+                    ("pass_rate", pa.float64()),
                 ]
             ),
         ),
@@ -78,6 +80,7 @@ def _to_row(question: Question, index: int) -> dict[str, Any]:
             "references": json.dumps([r.model_dump() for r in question.references]),
             "category": question.category,
             "metadata": json.dumps(question.metadata),
+            "pass_rate": question.metadata.get("pass_rate"),
         },
         "tool_calls_used": json.dumps(names),
     }

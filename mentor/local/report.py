@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from plotly.subplots import make_subplots
 
 from mentor.data import iter_trajectories, write_text
+from mentor.figures import COLOURS, embedded, json_for_script, styled
 from mentor.local import table
 from mentor.local.distill import SPLIT, Outcome
 from mentor.trajectory import Question, Trajectory
@@ -23,7 +24,6 @@ CURVES = (
     ("invalid_rate", "invalid-call rate"),
     ("usage_rate", "tool usage rate"),
 )
-_COLOURS = ("#2563eb", "#d97706", "#059669", "#7c3aed", "#dc2626")
 _SHOWN_PER_SPLIT = 25
 
 
@@ -36,7 +36,7 @@ def write_report(summary: dict[str, Any], outcome: Outcome, output: Path) -> Pat
         rows=_rows(summary),
         differences={n: table.difference_line(d) for n, d in summary["differences"].items()},
         figures=_figures(summary, outcome, output),
-        dialogues=_json_for_script(_dialogues(outcome, output)),
+        dialogues=json_for_script(_dialogues(outcome, output)),
     )
     path = output / "report.html"
     write_text(path, html)
@@ -67,11 +67,7 @@ def _figures(summary: dict[str, Any], outcome: Outcome, output: Path) -> list[st
     drawn = {arm: steps for arm, steps in curves.items() if any("reward" in step for step in steps)}
     if drawn:
         figures.append(_curves_figure(drawn))
-    # The script library goes into the file once, with the first figure: the report must open without a network.
-    return [
-        figure.to_html(full_html=False, include_plotlyjs=index == 0, config={"displaylogo": False})
-        for index, figure in enumerate(figures)
-    ]
+    return embedded(figures)
 
 
 def _steps(path: Path) -> list[dict[str, float]]:
@@ -91,7 +87,7 @@ def _steps(path: Path) -> list[dict[str, float]]:
 def _accuracy_figure(summary: dict[str, Any]) -> go.Figure:
     figure = go.Figure()
     names = list(summary["models"])
-    for colour, group in zip(_COLOURS, ("in_domain", "out_of_domain"), strict=False):
+    for colour, group in zip(COLOURS, ("in_domain", "out_of_domain"), strict=False):
         entries = [summary["models"][name][group] for name in names]
         if not all(entries):
             continue
@@ -109,12 +105,12 @@ def _accuracy_figure(summary: dict[str, Any]) -> go.Figure:
             },
         )
     figure.update_layout(title="Accuracy, sampled, with 95% intervals", yaxis_title="%", yaxis_range=[0, 100])
-    return _styled(figure, 380)
+    return styled(figure, 380)
 
 
 def _curves_figure(curves: dict[str, list[dict[str, float]]]) -> go.Figure:
     figure = make_subplots(rows=2, cols=3, subplot_titles=[title for _, title in CURVES])
-    for colour, (arm, steps) in zip(_COLOURS, curves.items(), strict=False):
+    for colour, (arm, steps) in zip(COLOURS, curves.items(), strict=False):
         for index, (key, _) in enumerate(CURVES):
             points = [(step["step"], step[key]) for step in steps if key in step]
             figure.add_scatter(
@@ -129,11 +125,7 @@ def _curves_figure(curves: dict[str, list[dict[str, float]]]) -> go.Figure:
             )
     figure.update_layout(title="Training, one point per step")
     figure.update_xaxes(title_text="step", row=2)
-    return _styled(figure, 560)
-
-
-def _styled(figure: go.Figure, height: int) -> go.Figure:
-    return figure.update_layout(template="plotly_white", height=height, margin={"t": 70, "l": 50, "r": 20, "b": 50})
+    return styled(figure, 560)
 
 
 def _dialogues(outcome: Outcome, output: Path) -> list[dict[str, Any]]:
@@ -179,8 +171,3 @@ def _shown(trajectory: Trajectory) -> dict[str, Any]:
         "correct": bool(trajectory.metadata.get("correct")),
         "termination": str(trajectory.termination),
     }
-
-
-def _json_for_script(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever a model wrote."""
-    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "").replace("\u2029", "")

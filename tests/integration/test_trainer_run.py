@@ -26,7 +26,8 @@ from mentor.data import write_questions, write_trajectories
 from mentor.errors import InfrastructureError, UserError
 from mentor.inference import SamplingParams
 from mentor.rollout.connect import ModelSource, ToolBackends
-from mentor.rollout.solve import CORRECT, SolveSpec, solve
+from mentor.rollout.solve import CORRECT, solve
+from mentor.rollout.spec import SolveSpec
 from mentor.tools import MATH_TOOLS
 from mentor.trajectory import Question, Trajectory
 from mentor_trainer import checkpoints

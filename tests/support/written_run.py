@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mentor.data import write_questions, write_text, write_trajectories
+from mentor.data.provenance import digest
 from mentor.trajectory import Observation, Question, ToolCall, Trajectory, Turn
-from mentor_evaluator.matrix.manifest import Manifest, SuiteFacts, digest
+from mentor_evaluator.matrix.manifest import Manifest, SuiteFacts
 from mentor_evaluator.runs import MANIFEST, QUESTIONS, TRAJECTORIES, Run, cell_folder
 
 Verdicts = Mapping[str, Sequence[Sequence[bool]]]

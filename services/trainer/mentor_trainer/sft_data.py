@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from mentor.chat import ChatFormat
-from mentor.chat.hermes import CLOSE, OPEN
+from mentor.chat.written import turn_text
 from mentor.data import iter_trajectories, read_questions
+from mentor.data.fates import stayed
 from mentor.errors import UserError
 from mentor.rollout import user_messages
 from mentor.rollout.solve import CORRECT
@@ -42,8 +42,9 @@ def load_pairs(spec: TrainSpec) -> list[tuple[Question, Trajectory]]:
 
 
 def usable(trajectory: Trajectory) -> bool:
-    """It answered, and was not found wrong."""
-    return trajectory.termination is Termination.ANSWERED and bool(trajectory.metadata.get(CORRECT, True))
+    """It answered, was not found wrong, and no filter of its data set dropped it."""
+    right = bool(trajectory.metadata.get(CORRECT, True)) and stayed(trajectory)
+    return trajectory.termination is Termination.ANSWERED and right
 
 
 def examples(spec: TrainSpec, pairs: Iterable[tuple[Question, Trajectory]], chat_format: ChatFormat) -> list[Example]:
@@ -88,15 +89,3 @@ def said_and_observed(turns: Iterable[Turn], chat_format: ChatFormat) -> tuple[l
         ids += [*said, *observed]
         mask += [1] * len(said) + [0] * len(observed)
     return ids, mask
-
-
-def turn_text(turn: Turn) -> str:
-    """What the model wrote. A server that parsed reasoning or calls out of the text has them put back."""
-    text = turn.text
-    if turn.tool_calls and OPEN not in text:
-        calls = ({"name": c.name, "arguments": c.arguments} for c in turn.tool_calls)
-        blocks = [f"{OPEN}\n{json.dumps(call, ensure_ascii=False)}\n{CLOSE}" for call in calls]
-        text = "\n".join([text, *blocks] if text else blocks)
-    if turn.reasoning and "</think>" not in text:
-        text = f"<think>\n{turn.reasoning}\n</think>\n\n{text}"
-    return text

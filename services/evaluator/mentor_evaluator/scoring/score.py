@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from mentor.data import write_questions, write_text, write_trajectories
+from mentor.data.provenance import code_digest, digest, versions
 from mentor.errors import ConflictError
 from mentor.rollout.solve import CORRECT, VERDICT
 from mentor.trajectory import Frozen, Question, Trajectory
 from mentor_evaluator.datasets.rows import checksum
-from mentor_evaluator.matrix.manifest import Manifest, SuiteFacts, code_digest, digest, versions
+from mentor_evaluator.matrix.manifest import CODE, PACKAGES, Manifest, SuiteFacts
 from mentor_evaluator.measures.models import RunReport
 from mentor_evaluator.measures.reading import made_again
 from mentor_evaluator.runs import MANIFEST, QUESTIONS, REPORT, TRAJECTORIES, Run, cell_folder
@@ -128,7 +129,7 @@ def _manifest(found: Found, cells: Cells, scorers: dict[str, str]) -> Manifest:
     suites = {suite: _questions(items) for (_, suite, _), items in cells.items()}
     samples = max(item.trajectory.sample for items in cells.values() for item in items) + 1
     return Manifest(
-        versions=versions(), code=code_digest(), prompt="unknown",
+        versions=versions(*PACKAGES), code=code_digest(CODE), prompt="unknown",
         spec={
             "models": [{"name": name} for name in dict.fromkeys(model for model, _, _ in cells)], "samples": samples,
             "scored": {"shapes": sorted(found.shapes), "files": {str(f): checksum(f) for f in found.files}},

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mentor.trajectory import Termination
-from mentor_teacher.filters import Candidate
+from mentor.trajectory import Termination, Trajectory
+from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 
 
-class _Unanswered:
+class _Unanswered(Explained[FilterUse]):
     name = "unanswered"
     summary = "drops what did not end by answering"
 
-    def keeps(self, candidates: Sequence[Candidate]) -> list[bool]:
-        ends = (candidate.trajectory for candidate in candidates)
-        return [t.termination is Termination.ANSWERED and t.answer is not None for t in ends]
+    def drops(self, candidates: Sequence[Candidate], options: FilterUse) -> list[Why]:
+        return [_why(candidate.trajectory) for candidate in candidates]
+
+
+def _why(trajectory: Trajectory) -> Why:
+    if trajectory.termination is not Termination.ANSWERED:
+        return f"ended by {trajectory.termination}"
+    return None if trajectory.answer is not None else "ended without a boxed answer"
 
 
 PLUGIN = _Unanswered()

@@ -18,7 +18,10 @@ class Selection(Plugin, Protocol):
     """Ranks the verified trajectories of one question."""
 
     def rank(self, trajectories: Sequence[Trajectory]) -> list[Trajectory]:
-        """Those that may be kept, best first; the job keeps as many as its spec allows. Never empty for a non-empty input."""
+        """Those that may be kept, best first; the job keeps as many as its spec allows. Never empty for a non-empty input.
+
+        A plug-in with a true ``unlimited`` is not held to ``max_references``.
+        """
         ...
 
 

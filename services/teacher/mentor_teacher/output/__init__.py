@@ -1,0 +1,1 @@
+"""A data set on disk: one module for each kind of file in its folder (``docs/teacher.md``)."""
