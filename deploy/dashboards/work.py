@@ -163,6 +163,25 @@ TRAINER = Board(
                 Panel(
                     "Response length", ((_STEP % "response_length", "{{job_id}}"),), about="Tokens, mean of the step."
                 ),
+                Panel(
+                    "Groups without signal",
+                    ((_STEP % "groups_without_signal", "{{job_id}}"),),
+                    "percentunit",
+                    "Questions whose samples were all rewarded alike: their advantages are 0.",
+                ),
+                Panel(
+                    "Off-policy",
+                    (
+                        (_STEP % "logprob_gap", "engine beside trainer {{job_id}}"),
+                        (_STEP % "clip_fraction", "clipped tokens {{job_id}}"),
+                        (_STEP % "kl", "KL {{job_id}}"),
+                    ),
+                ),
+                Panel(
+                    "Alarms",
+                    (("sum by (alarm) (increase(mentor_training_alarms_total[1h])) or vector(0)", "{{alarm}}"),),
+                    about="That began to sound within an hour; the job's log says what to try.",
+                ),
             ),
         ),
         Section(
@@ -170,6 +189,22 @@ TRAINER = Board(
             (
                 Panel("Steps per hour", (("sum(rate(mentor_training_steps_total[10m])) * 3600", "steps"),)),
                 Panel("Seconds per step", ((_STEP % "step_seconds", "{{job_id}}"),), "s"),
+                Panel(
+                    "Tokens and memory",
+                    (
+                        (_STEP % "tokens_per_s", "tokens/s a device {{job_id}}"),
+                        (_STEP % "gpu_memory_gb", "GPU GiB {{job_id}}"),
+                        (_STEP % "memory_gb", "memory GiB {{job_id}}"),
+                    ),
+                ),
+                Panel(
+                    "Shares",
+                    (
+                        (_STEP % "tool_wait_share", "waiting for tools {{job_id}}"),
+                        (_STEP % "mfu", "model FLOPs utilisation {{job_id}}"),
+                    ),
+                    "percentunit",
+                ),
                 Panel(
                     "Samples lost to infrastructure",
                     ((_STEP % "infrastructure_failures", "{{job_id}}"),),

@@ -39,6 +39,7 @@ FAMILIES: Final = {
     "mentor_budgets_used": ("Jobs that stopped drawing because a budget was used up.", ("kind", "budget")),
     "mentor_teacher_fates": ("Trajectories of teacher jobs: kept, surplus, lost, or a filter's.", ("kind", "fate")),
     "mentor_training_steps": ("Training steps done by jobs.", ("kind",)),
+    "mentor_training_alarms": ("Alarms that began to sound in training jobs.", ("kind", "alarm")),
 }
 """Counters and their labels; Prometheus appends ``_total``. Others are refused, so that none is forgotten in dashboards."""
 

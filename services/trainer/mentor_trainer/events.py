@@ -32,9 +32,20 @@ REPORTED = {
     "loss": "actor/loss",
     "response_length": "response_length/mean",
     "logprob_diff_max": "training/rollout_probs_diff_max",
+    "logprob_gap": "training/rollout_probs_diff_mean",
+    "clip_fraction": "actor/pg_clipfrac",
+    "groups_without_signal": "mentor/groups_without_signal",
+    "tool_wait_share": "mentor/tool_wait_share",
+    "samples": "mentor/samples",
+    "tokens_per_s": "perf/throughput",
+    "mfu": "perf/mfu/actor",
+    "gpu_memory_gb": "perf/max_memory_allocated_gb",
+    "memory_gb": "perf/cpu_memory_used_gb",
     "step_seconds": "timing_s/step",
 }
 """Names in events and Prometheus, and the metrics they are read from."""
+LABELLED = {"termination": "mentor/termination/", "tool_calls": "mentor/tool/"}
+"""As ``REPORTED``, for those that have one value for each name: the prefix that the metrics share."""
 _SHOWN = ("reward", "correctness", "invalid_rate", "usage_rate", "loss")
 
 
@@ -46,6 +57,8 @@ class TrainEvent(Frozen):
     metrics: dict[str, float]
     phases: dict[str, float] = Field(default_factory=dict)
     """Seconds per phase of the step."""
+    labelled: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Those of ``LABELLED``, by name."""
 
     @property
     def fraction(self) -> float:
@@ -85,10 +98,14 @@ class MetricsFollower:
 def event_of(step: int, data: dict[str, Any], total_steps: int) -> TrainEvent:
     """The event of one step's metrics; numbers that are not finite are left out."""
     metrics = {n: float(data[key]) for n, key in REPORTED.items() if _finite(data.get(key))}
-    phases = {
-        k.removeprefix("timing_s/"): float(v) for k, v in data.items() if k.startswith("timing_s/") and _finite(v)
-    }
-    return TrainEvent(step=step, total_steps=total_steps, metrics=metrics, phases=phases)
+    labelled = {name: found for name, prefix in LABELLED.items() if (found := _under(prefix, data))}
+    phases = _under("timing_s/", data)
+    return TrainEvent(step=step, total_steps=total_steps, metrics=metrics, phases=phases, labelled=labelled)
+
+
+def _under(prefix: str, data: dict[str, Any]) -> dict[str, float]:
+    """The finite numbers whose names begin so, by the rest of their names."""
+    return {k.removeprefix(prefix): float(v) for k, v in data.items() if k.startswith(prefix) and _finite(v)}
 
 
 def _finite(value: Any) -> bool:
@@ -99,7 +116,7 @@ def write_prometheus(event: TrainEvent, run: str, path: Path) -> None:
     """The step as a Prometheus text file, replaced whole, for a textfile collector or the service's ``/metrics``."""
     registry = CollectorRegistry()
 
-    def gauge(name: str, help_text: str, value: float, **labels: str) -> None:
+    def gauge(name: str, help_text: str, value: float, /, **labels: str) -> None:
         known = _gauges.get(name)
         if known is None:
             known = _gauges[name] = Gauge(name, help_text, ["run", *labels], registry=registry)
@@ -113,6 +130,9 @@ def write_prometheus(event: TrainEvent, run: str, path: Path) -> None:
             gauge("mentor_training_reward_component", "Mean reward component of the step.", value, component=name)
         else:
             gauge(f"mentor_training_{name}", f"{REPORTED[name]} of the last step.", value)
+    for name, values in event.labelled.items():
+        for label, value in values.items():
+            gauge(f"mentor_training_{name}", f"{LABELLED[name]}... of the last step, by name.", value, name=label)
     for phase, seconds in event.phases.items():
         gauge("mentor_training_phase_seconds", "Seconds of the last step, by phase.", seconds, phase=phase)
     write_to_textfile(str(path), registry)

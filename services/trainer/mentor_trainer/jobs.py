@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mentor.jobs.handler import JobContext, Stopped
 from mentor.reach.own import RETRIEVER_VARIABLE, SANDBOX_VARIABLE
+from mentor_trainer.alarms import Watch
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.events import TrainEvent
 from mentor_trainer.methods import METHODS
@@ -41,11 +42,15 @@ class TrainJob:
         context.progress(0.0, "starting verl" if METHODS.get(spec.algorithm).on_verl else "starting")
         last: dict[str, float] = {}
         calls: Counter[str] = Counter()
+        watch = Watch()
 
         def report(event: TrainEvent) -> None:
             last.update(event.metrics)
             calls.update({name: int(event.metrics.get(f"{name}_calls", 0)) for name in ("sandbox", "retriever")})
             context.count("mentor_training_steps")
+            for alarm in watch.see(event):
+                context.count("mentor_training_alarms", alarm=alarm.name)
+                context.log(f"alarm at step {alarm.step}: {alarm.message}. To try: {alarm.advice}", alarm=alarm.name)
             context.progress(event.fraction, event.message, step=event.step, total=event.total_steps, **event.metrics)
 
         result = run_training(spec, attempt, report, should_stop=context.should_stop)

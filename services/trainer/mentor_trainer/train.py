@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mentor.errors import MentorError
+from mentor_trainer.alarms import Watch
 from mentor_trainer.config import TrainSpec, load_spec
 from mentor_trainer.events import TrainEvent
 from mentor_trainer.run import TrainResult, run_training
@@ -50,7 +51,11 @@ def _run(spec: TrainSpec, console: Console) -> TrainResult:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(f"{spec.name}: starting", total=None)
 
+        watch = Watch()
+
         def show(event: TrainEvent) -> None:
+            for alarm in watch.see(event):
+                bar.console.print(f"alarm at step {alarm.step}: {alarm.message}. To try: {alarm.advice}", markup=False)
             description = event.message.partition(": ")[2] or "training"
             bar.update(task, total=event.total_steps, completed=event.step, description=description)
 

@@ -15,8 +15,9 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mentor.errors import InfrastructureError
+from mentor.trajectory import Trajectory
 from mentor_trainer.verl_ext.batch import arrange, order_of
-from mentor_trainer.verl_ext.metrics import rollout_metrics
+from mentor_trainer.verl_ext.metrics import rollout_metrics, trajectory_metrics
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.rollout_local import NAME as LOCAL
 from mentor_trainer.verl_ext.runtime import runtime_of
@@ -69,7 +70,9 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         rows = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         fields: list[Mapping[str, Any]] = list(rows["extra_fields"])
         infos = [dict(field.get("reward_extra_info", {})) for field in fields]
+        trajectories = [Trajectory.model_validate_json(field[TRACE]) for field in fields]
         metrics.update(rollout_metrics(infos))
+        metrics.update(trajectory_metrics(trajectories, infos))
         self._refuse_outage(fields, infos)
         if self.runtime.rollouts_dir:
             _dump(Path(self.runtime.rollouts_dir) / f"step_{self.global_steps}.jsonl", fields, infos)
