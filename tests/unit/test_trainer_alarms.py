@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mentor.trajectory import Observation, Termination, ToolCall, Trajectory, Turn
 from mentor_trainer.alarms import RULES, Alarm, Watch
-from mentor_trainer.events import TrainEvent, event_of
+from mentor_trainer.events import TrainEvent, event_of, write_prometheus
 from mentor_trainer.verl_ext.metrics import trajectory_metrics
 
 HEALTHY = {
@@ -92,6 +94,8 @@ def test_a_lost_sample_says_nothing_of_its_groups_signal() -> None:
     assert trajectory_metrics(trajectories, infos)["mentor/groups_without_signal"] == 1.0
 
 
-def test_an_event_has_what_goes_by_name() -> None:
+def test_what_goes_by_name_reaches_prometheus_by_name(tmp_path: Path) -> None:
     event = event_of(1, {"mentor/tool/add": 3.0, "mentor/termination/length": 0.25}, 9)
     assert event.labelled == {"tool_calls": {"add": 3.0}, "termination": {"length": 0.25}}
+    write_prometheus(event, "run-a", tmp_path / "m.prom")
+    assert 'mentor_training_tool_calls{name="add",run="run-a"} 3.0' in (tmp_path / "m.prom").read_text()
