@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -26,11 +27,15 @@ from mentor_evaluator.matrix.results import matrix_report
 from mentor_evaluator.matrix.spec import EvaluationSpec
 from mentor_evaluator.runs import Run, open_run
 from mentor_evaluator.suites import SUITES
+from mentor_trainer import checkpoints
+from mentor_trainer.config import make_spec
+from mentor_trainer.lifecycle.keeper import Keeper
 from tests.support.openai_server import MODEL, openai_server
 from tests.support.quiet import Quiet
 from tests.support.real_data import placed
 from tests.support.scripted_model import KINDS, ScriptedModel
 from tests.support.service_process import ServiceProcess, environment
+from tests.support.training import STUDENT, spec_values, write_set
 from tests.support.waiting import eventually
 
 ROWS = "".join(json.dumps({"id": f"r{n}", "question": f"{n} + {n}?", "answer": 2 * n}) + "\n" for n in range(20))
@@ -252,3 +257,16 @@ def test_a_bad_evaluation_is_refused_with_its_field(service: ServiceProcess) -> 
         answer = call(service, "POST", "/v1/evaluations", json=body)
         assert answer.status_code == 400 or answer.status_code == 422, answer.text
         assert field is None or field in answer.json()["error"]["field"]
+
+
+def test_a_training_runs_checkpoints_are_evaluated_while_it_goes_on(service: ServiceProcess, tmp_path: Path) -> None:
+    write_set(tmp_path)
+    wanted = {"keep_best": "evaluation", "evaluate_suites": ["tiny-in-domain"], "evaluator_url": service.http}
+    few = {"max_questions": 2, "tools": "without", "sampling": {"max_tokens": 16, "temperature": 0}}
+    spec = make_spec(spec_values(tmp_path, save_freq=1, evaluate=few, **wanted))
+    target = tmp_path / "out" / "checkpoints" / "global_step_1"
+    shutil.copytree(STUDENT, target / "actor" / "huggingface")
+    checkpoints.commit(target, 1)
+    (found,) = Keeper(spec).close(patience_s=120)
+    assert (found.step, found.accuracy) == (1, {"tiny-in-domain/no-tools": 0.0})
+    assert (tmp_path / "out" / "best" / "config.json").is_file()

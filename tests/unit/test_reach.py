@@ -53,6 +53,8 @@ PLAIN = SERVED | DRAWN | {
     "EvaluationSpec.strategy", "EvaluationSpec.thinking", "EvaluationSpec.second_judges",
     "EvaluationSpec.options",  # suites of ours understand it: a split's name, which joins no path, and BFCL's mode
     "TrainSpec.algorithm", "TrainSpec.judge", "TrainSpec.loss_aggregation", "TrainSpec.chat_format",
+    "TrainSpec.importance_ratio", "TrainSpec.rollout_correction", "TrainSpec.curriculum", "TrainSpec.keep_best",
+    "TrainSpec.evaluate_suites", "TrainSpec.evaluate.tools",
     "TrainSpec.system_prompt", "TrainSpec.tools", "TrainSpec.device", "TrainSpec.backend", "TrainSpec.loggers",
     "TrainSpec.name",
     "TrainSpec.output_dir",  # not used by jobs: they write to their work folder

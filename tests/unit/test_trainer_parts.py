@@ -57,7 +57,7 @@ def test_an_export_replaces_an_older_model_whole(tmp_path: Path) -> None:
     (old / "stale.bin").write_bytes(b"x")
     found = checkpoints.read(make_checkpoint(tmp_path, 2))
     assert found is not None
-    checkpoints.export_model(found, old)
+    checkpoints.export_model(found.hf_model, old)
     assert sorted(p.name for p in old.iterdir()) == ["config.json", "model.safetensors"]
     assert not list(tmp_path.glob(".model*"))
 

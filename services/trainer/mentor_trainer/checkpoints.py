@@ -53,8 +53,8 @@ def latest(folder: Path) -> Checkpoint | None:
     return max((c for c in found if c is not None), key=lambda c: c.step, default=None)
 
 
-def export_model(checkpoint: Checkpoint, target: Path) -> None:
-    """Copy the Hugging Face model to ``target``, replacing what is there only once the copy is whole.
+def export_model(model: Path, target: Path) -> None:
+    """Copy a Hugging Face model to ``target``, replacing what is there only once the copy is whole.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
@@ -62,7 +62,7 @@ def export_model(checkpoint: Checkpoint, target: Path) -> None:
     staging, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     try:
         shutil.rmtree(staging, ignore_errors=True)
-        shutil.copytree(checkpoint.hf_model, staging)
+        shutil.copytree(model, staging, ignore=shutil.ignore_patterns(".*"))
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.rename(old)

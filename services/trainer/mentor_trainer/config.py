@@ -20,9 +20,13 @@ from mentor.reach import Reach
 from mentor.rewards import Weights
 from mentor.trajectory import Frozen
 from mentor_trainer.curriculum import Curriculum
+from mentor_trainer.events import REPORTED
+from mentor_trainer.lifecycle.fields import CheckpointEvaluation
 from mentor_trainer.methods import METHODS, MethodName
 from mentor_trainer.plain import require_plain
 
+EVALUATION = "evaluation"
+"""Value of ``keep_best`` that means the accuracy on suites."""
 _MAX_BASES = 5
 _HTTP = ("http://", "https://")
 _FILES = ("train_files", "val_files", "trajectory_files", "preference_files", "pass_rate_files")
@@ -142,6 +146,12 @@ class ScheduleFields(Frozen):
     test_freq: int = Field(default=-1, ge=-1)
     val_before_train: bool = False
     max_checkpoints: int = Field(default=2, ge=1)
+    keep_best: str | None = None
+    """Keep the model of the checkpoint at which this metric was highest, as ``best``, and export it in the end. A step's metric
+    (``correctness``; its mean since the last checkpoint), or ``evaluation``, the mean accuracy on ``evaluate_suites``. With a
+    minus before it, lowest (``-loss``)."""
+    early_stop: int | None = Field(default=None, ge=1)
+    """Stop once so many checkpoints in a row were no better than the best."""
     save_rollouts: bool = True
     resume: bool = True
     seed: int = Field(default=0, ge=0)
@@ -171,6 +181,12 @@ class ServiceFields(Frozen):
 
     sandbox_url: Annotated[str | None, Reach.SERVICE] = None
     retriever_url: Annotated[str | None, Reach.SERVICE] = None
+    evaluator_url: Annotated[str | None, Reach.SERVICE] = None
+    """Evaluator to which every checkpoint is sent."""
+    evaluate_suites: tuple[str, ...] = ()
+    """Its suites, on which checkpoints are evaluated while training goes on."""
+    evaluate: CheckpointEvaluation = Field(default_factory=CheckpointEvaluation)
+    """How."""
     turn_timeout_s: float = Field(default=600.0, gt=0)
     trajectory_timeout_s: float = Field(default=1800.0, gt=0)
     infrastructure_wait_s: float = Field(default=60.0, ge=0)
@@ -236,7 +252,28 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
             ("ray_address", "http://... or https://...", (self.ray_address or "http://").startswith(_HTTP)),
             ("test_freq", "-1 without val_files", self.test_freq <= 0 or bool(self.val_files)),
             ("val_before_train", "false without val_files", not self.val_before_train or bool(self.val_files)),
+            *self._of_checkpoints(),
             *METHODS.get(self.algorithm).conditions(self),
+        ]
+
+    def _of_checkpoints(self) -> list[tuple[str, str, bool]]:
+        """Conditions of what happens to checkpoints."""
+        wanted = (self.keep_best or "").removeprefix("-")
+        known = f"{EVALUATION} (with evaluate_suites), {', '.join(REPORTED)}"
+        evaluated = bool(self.evaluate_suites)
+        return [
+            ("keep_best", known, not wanted or wanted in REPORTED or (wanted == EVALUATION and evaluated)),
+            ("early_stop", "none without keep_best", self.early_stop is None or bool(wanted)),
+            (
+                "evaluator_url",
+                "the evaluator's address, with evaluate_suites",
+                not evaluated or bool(self.evaluator_url),
+            ),
+            (
+                "save_freq",
+                "1 or more with keep_best or evaluate_suites",
+                self.save_freq > 0 or not (wanted or evaluated),
+            ),
         ]
 
     def require_plain(self) -> None:

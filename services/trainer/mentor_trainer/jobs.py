@@ -15,6 +15,7 @@ from mentor.reach.own import RETRIEVER_VARIABLE, SANDBOX_VARIABLE
 from mentor_trainer.alarms import Watch
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.events import TrainEvent
+from mentor_trainer.lifecycle.keeper import RESULTS
 from mentor_trainer.methods import METHODS
 from mentor_trainer.preflight import check_spec
 from mentor_trainer.run import run_training
@@ -64,12 +65,16 @@ class TrainJob:
             "total_steps": result.total_steps,
             "seconds": result.seconds,
             "metrics": last,
+            "best_step": result.best.step if result.best else None,
+            "ended_early": result.early,
             "tool_calls_by_backend": dict(calls),
         }
 
     def _commit_records(self, context: JobContext, attempt: Path) -> None:
         if (attempt / "metrics.jsonl").is_file():
             context.commit("metrics.jsonl", attempt / "metrics.jsonl")
+        if (context.workdir / RESULTS).is_file():
+            context.commit(RESULTS, context.workdir / RESULTS)
         if (attempt / "rollouts").is_dir():
             context.commit("rollouts", attempt / "rollouts")
 

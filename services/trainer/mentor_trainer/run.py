@@ -6,10 +6,11 @@ Layout of ``output_dir``: ``checkpoints/`` (shared by all attempts), ``attempts/
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mentor.data import write_text
@@ -19,6 +20,9 @@ from mentor_trainer.config import TrainSpec
 from mentor_trainer.diagnose import explain
 from mentor_trainer.events import MetricsFollower, TrainEvent, write_prometheus
 from mentor_trainer.launcher import Command, Launcher, LocalProcess, RayJob
+from mentor_trainer.lifecycle.best import Best
+from mentor_trainer.lifecycle.card import write_card
+from mentor_trainer.lifecycle.keeper import RESULTS, Keeper
 from mentor_trainer.methods import METHODS
 from mentor_trainer.overrides import RunPaths
 from mentor_trainer.preflight import Plan, check_services, check_spec
@@ -30,13 +34,16 @@ _STOP_SECONDS = 90.0
 
 
 class TrainResult(Frozen):
-    """How a run ended. ``stopped``: on request, before its last step; then ``model`` is None."""
+    """How a run ended. ``stopped``: on request, before its last step; then ``model`` is None. ``best``: whose weights ``model``
+    are, where the best was kept. ``early``: nothing got better, so that it ended before its last step."""
 
     step: int
     total_steps: int
     model: Path | None
     stopped: bool = False
     seconds: float = 0.0
+    best: Best | None = None
+    early: bool = False
 
 
 def run_training(
@@ -67,56 +74,83 @@ def run_training(
     attempt_dir.mkdir(parents=True, exist_ok=True)
     folder = Path(spec.output_dir).absolute() / "checkpoints"
     found = checkpoints.latest(folder) if spec.resume else None
-    if found is None or found.step < plan.total_steps:
-        _supervise(spec, plan, attempt_dir.absolute(), folder, found, on_event, should_stop, launcher)
+    run = _Supervised(spec, plan, attempt_dir.absolute(), on_event)
+    if (found is None or found.step < plan.total_steps) and not run.keeper.wants_stop:
+        run.supervise(folder, found, should_stop, launcher)
         found = checkpoints.latest(folder)
+    through = found is not None and (found.step >= plan.total_steps or run.keeper.wants_stop)
+    if found is None or not through:
+        step, seconds = found.step if found else 0, time.monotonic() - started
+        return TrainResult(step=step, total_steps=plan.total_steps, model=None, stopped=True, seconds=seconds)
+    run.keeper.close()
+    model = export(spec, found, run.keeper.best, run.last)
     seconds = time.monotonic() - started
-    if found is None or found.step < plan.total_steps:
-        return TrainResult(
-            step=found.step if found else 0, total_steps=plan.total_steps, model=None, stopped=True, seconds=seconds
-        )
+    return TrainResult(
+        step=found.step, total_steps=plan.total_steps, model=model, seconds=seconds, best=run.keeper.best,
+        early=found.step < plan.total_steps,
+    )  # fmt: skip
+
+
+def export(spec: TrainSpec, last: checkpoints.Checkpoint, best: Best | None, metrics: Mapping[str, float]) -> Path:
+    """The trained student, the best one where it was kept, with its card.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
     model = Path(spec.output_dir) / "model"
-    checkpoints.export_model(found, model)
-    return TrainResult(step=found.step, total_steps=plan.total_steps, model=model, seconds=seconds)
+    checkpoints.export_model(best.path if best else last.hf_model, model)
+    results = Path(spec.output_dir) / RESULTS
+    evaluations = [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    write_card(spec, model, best.step if best else last.step, metrics, evaluations)
+    return model
 
 
-def _supervise(
-    spec: TrainSpec,
-    plan: Plan,
-    attempt: Path,
-    folder: Path,
-    resume: checkpoints.Checkpoint | None,
-    on_event: Callable[[TrainEvent], None],
-    should_stop: Callable[[], bool],
-    launcher: Launcher | None,
-) -> None:
-    launcher = launcher or (RayJob(spec.ray_address) if spec.ray_address else LocalProcess())
-    paths = RunPaths(checkpoints=folder, attempt=attempt, resume_from=resume.path if resume else None)
-    command = build_command(spec, paths)
-    follower = MetricsFollower(attempt / "metrics.jsonl", plan.total_steps)
-    handle = launcher.submit(command)
-    write_text(attempt / "handle", handle)
-    stopping: float | None = None
-    try:
-        while (code := launcher.poll(handle)) is None:
-            _report(follower, spec.name, attempt, on_event)
-            if stopping is None and should_stop():
-                stopping = time.monotonic()
-                write_text(attempt / "stop", "")
-            if stopping is not None and time.monotonic() - stopping > _STOP_SECONDS:
-                return  # the last checkpoint stands
-            time.sleep(_TICK_SECONDS)
-        _report(follower, spec.name, attempt, on_event)
-    finally:
-        launcher.stop(handle)
-    if code != 0:
-        raise explain(command.log, code)
+class _Supervised:
+    """One attempt: the process, its metrics, its checkpoints."""
 
+    def __init__(self, spec: TrainSpec, plan: Plan, attempt: Path, on_event: Callable[[TrainEvent], None]) -> None:
+        self._spec, self._attempt, self._on_event = spec, attempt, on_event
+        self._follower = MetricsFollower(attempt / "metrics.jsonl", plan.total_steps)
+        self.keeper = Keeper(spec)
+        self.last: dict[str, float] = {}
 
-def _report(follower: MetricsFollower, run: str, attempt: Path, on_event: Callable[[TrainEvent], None]) -> None:
-    for event in follower.read():
-        write_prometheus(event, run, attempt / "metrics.prom")
-        on_event(event)
+    def supervise(
+        self,
+        folder: Path,
+        resume: checkpoints.Checkpoint | None,
+        should_stop: Callable[[], bool],
+        launcher: Launcher | None,
+    ) -> None:
+        """Run the process to its end."""
+        spec, attempt = self._spec, self._attempt
+        launcher = launcher or (RayJob(spec.ray_address) if spec.ray_address else LocalProcess())
+        paths = RunPaths(checkpoints=folder, attempt=attempt, resume_from=resume.path if resume else None)
+        command = build_command(spec, paths)
+        handle = launcher.submit(command)
+        write_text(attempt / "handle", handle)
+        stopping: float | None = None
+        try:
+            while (code := launcher.poll(handle)) is None:
+                self._report()
+                if stopping is None and (should_stop() or self.keeper.wants_stop):
+                    stopping = time.monotonic()
+                    write_text(attempt / "stop", "")
+                if stopping is not None and time.monotonic() - stopping > _STOP_SECONDS:
+                    return  # the last checkpoint stands
+                time.sleep(_TICK_SECONDS)
+            self._report()
+        finally:
+            launcher.stop(handle)
+        if code != 0:
+            raise explain(command.log, code)
+
+    def _report(self) -> None:
+        for event in self._follower.read():
+            write_prometheus(event, self._spec.name, self._attempt / "metrics.prom")
+            self.last.update(event.metrics)
+            self.keeper.see(event)
+            self._on_event(event)
+        self.keeper.look()
 
 
 def build_command(spec: TrainSpec, paths: RunPaths) -> Command:
