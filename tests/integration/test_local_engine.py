@@ -282,3 +282,9 @@ def test_a_path_that_holds_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="cannot load the model"):
         LocalEngine(tmp_path)
+
+
+def test_a_device_that_is_not_here_is_refused_by_name(model: PreTrainedModel) -> None:
+    with pytest.raises(UserError, match="cannot use the device 'cuda:99'") as caught:
+        LocalEngine(model, device="cuda:99")
+    assert caught.value.field == "device"

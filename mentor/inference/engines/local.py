@@ -1,4 +1,4 @@
-"""The local engine's server (``mentor.inference.local``): small models on a CPU."""
+"""The local engine's server (``mentor.inference.local``): small models, on a CPU or one GPU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from mentor.rpc.credentials import API_KEY_VARIABLE
 
 class _Local:
     name = "local"
-    summary = "the local engine in a process of its own: small models, on a CPU"
+    summary = "the local engine in a process of its own: small models, on a CPU or one GPU (--device)"
     module = "torch"
     program = ("-m", "mentor.inference.local")
     takes = frozenset({"max_num_seqs"})
-    plain = frozenset({"--max-queue", "--seed"})
+    plain = frozenset({"--device", "--max-queue", "--seed"})
     tokens = {"prompt": "mentor_model_prompt_tokens_total", "generated": "mentor_model_generated_tokens_total"}
 
     def arguments(self, launch: Launch) -> list[str]:

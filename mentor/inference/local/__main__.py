@@ -14,6 +14,7 @@ FLAGS = {
     "--max-batch": "max_batch",
     "--max-queue": "max_queue",
     "--threads": "threads",
+    "--device": "device",
     "--seed": "seed",
 }
 

@@ -1,6 +1,8 @@
 """The set of sequences being decoded: admitted, advanced by one token each, and dropped, as a few tensor operations.
 
-Rows are padded on the left to a common length, so that every step is one forward of shape [rows, 1] over one cache.
+Rows are padded on the left to a common length, so that every step is one forward of shape [rows, 1] over one cache. The cache
+lies where the model does; what is kept of a row (mask, counts, tokens) stays on the CPU, where tokens are drawn too, so that
+the same seed draws the same tokens on every device that gives the same probabilities.
 Nothing here knows of asyncio or threads; one thread owns a batch.
 """
 
@@ -73,7 +75,7 @@ class Batch:
         cache = DynamicCache(config=self.model.config)
         logits = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp_(min=0), cache)
         order = torch.tensor([distinct[context] for context in contexts])
-        cache.batch_select_indices(order)
+        cache.batch_select_indices(order.to(self.model.device))
         self._join(arrivals, cache, {"mask": mask[order], **_columns_of(arrivals)})
         fresh = torch.arange(len(self.rows) - len(arrivals), len(self.rows))
         self._draw(fresh, logits[order])
@@ -104,15 +106,16 @@ class Batch:
         return self._keep([])
 
     def _forward(self, ids: Tensor, mask: Tensor, position: Tensor, cache: DynamicCache) -> Tensor:
+        device = self.model.device
         output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=position,
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=position.to(device),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        return cast(Tensor, output.logits[:, -1])
+        return cast(Tensor, output.logits[:, -1]).to("cpu", torch.float32)
 
     def _draw(self, rows: Tensor, logits: Tensor) -> None:
         c = self._columns
@@ -159,7 +162,7 @@ class Batch:
         assert self._cache is not None
         chosen = torch.tensor(indices)
         self._columns = {name: column[chosen] for name, column in self._columns.items()}
-        self._cache.batch_select_indices(chosen)
+        self._cache.batch_select_indices(chosen.to(self.model.device))
         self._trim()
         return left
 

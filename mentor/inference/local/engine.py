@@ -1,4 +1,4 @@
-"""The in-process engine: token ids in, token ids out, on a CPU, with continuous batching.
+"""The in-process engine: token ids in, token ids out, with continuous batching, on a CPU or one GPU.
 
 One worker thread owns the model and the batch. Requests come from any asyncio loop, wait in a bounded queue, join the
 running batch between two steps and leave it as they end. Web code lives elsewhere (``server``).
@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from mentor.errors import ContextLengthError, DeadlineError, InfrastructureError, OverloadedError, UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local.batch import Batch, Row
-from mentor.inference.local.weights import context_length, copy_weights, end_ids, load_model, vocabulary_size
+from mentor.inference.local.weights import context_length, copy_weights, end_ids, load_model, on_device, vocabulary_size
 
 _log = logging.getLogger(__name__)
 FINISHED = None
@@ -56,9 +56,10 @@ class LocalEngine:
         max_queue: requests that may wait; one more is refused.
         threads: threads of the forward passes.
         seed: makes requests without a seed of their own reproducible in order of arrival; None draws one.
+        device: where the model is; torch's name of one device. A loaded model is moved there.
 
     Raises:
-        UserError: the model cannot be loaded.
+        UserError: the model cannot be loaded, or there is no such device.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class LocalEngine:
         max_queue: int = 1024,
         threads: int = 1,
         seed: int | None = None,
+        device: str = "cpu",
     ) -> None:
-        self.model = model if isinstance(model, PreTrainedModel) else load_model(model)
+        self.model = on_device(model if isinstance(model, PreTrainedModel) else load_model(model), device)
         self.context_length = context_length(self.model)
         self.vocabulary = vocabulary_size(self.model)
         self.end_ids = end_ids(self.model)

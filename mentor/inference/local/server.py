@@ -55,6 +55,7 @@ def build(settings: ModelServerSettings) -> Service:
         max_queue=settings.max_queue,
         threads=settings.threads,
         seed=settings.seed,
+        device=settings.device,
     )
     backend = Backend(engine, tokenizer, settings.name, settings.request_timeout_s)
 

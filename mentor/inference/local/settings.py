@@ -22,6 +22,7 @@ class ModelServerSettings(ServiceSettings):
     max_batch: int = Field(default=64, ge=1, description="sequences decoded together")
     max_queue: int = Field(default=1024, ge=1, description="sequences that may wait; beyond, callers get 429")
     threads: int = Field(default=1, ge=1, description="threads of the forward passes")
+    device: str = Field(default="cpu", description="torch's name of one device: cpu, cuda:0")
     seed: int | None = Field(default=None, ge=0, description="for requests that bring no seed")
     request_timeout_s: float = Field(default=600.0, gt=0, description="how long one request may take")
 

@@ -29,6 +29,19 @@ def load_model(path: str | Path, field: str = "model") -> PreTrainedModel:
     return model
 
 
+def on_device(model: PreTrainedModel, device: str) -> PreTrainedModel:
+    """The model on a device.
+
+    Raises:
+        UserError: torch knows no such device here.
+    """
+    try:
+        return cast(PreTrainedModel, model.to(device))  # type: ignore[arg-type]
+    except (RuntimeError, AssertionError) as error:  # a build without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot use the device {device!r}: {reason}", field="device", allowed="cpu, cuda:0") from error
+
+
 def load_tokenizer(path: str | Path, field: str = "model") -> PreTrainedTokenizerBase:
     """The tokenizer beside a model; raises as ``load_model`` does."""
     directory = _directory(path, field)
