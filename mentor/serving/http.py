@@ -39,6 +39,8 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(SizeLimitMiddleware, limit=settings.max_request_bytes, larger=larger)
     if not service.door.open:
         app.add_middleware(DoorMiddleware, door=service.door, roles=roles)
+    for kind, arguments in service.middleware:
+        app.add_middleware(kind, **arguments)
     app.add_middleware(RequestMiddleware, metrics=service.metrics, access_log=settings.access_log)
     return app
 

@@ -69,7 +69,8 @@ class Service:
     """A service before it listens.
 
     ``lifespan`` starts and stops what it owns, ``checks`` decide readiness, ``health`` adds fields to ``GET /health``,
-    ``vitals`` watches the threads that it cannot do without.
+    ``vitals`` watches the threads that it cannot do without. ``middleware`` (classes and their arguments) stands before the
+    door, the last outermost.
     ``admin_routers`` ask for the role ``operate``; they listen on the admin port where there is one. ``loop_factory`` makes the
     event loop it runs in; None: asyncio's own.
     """
@@ -84,6 +85,7 @@ class Service:
     health: Callable[[], dict[str, Any]] = dict
     registry: CollectorRegistry = field(default_factory=new_registry)
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    middleware: Sequence[tuple[type, Mapping[str, Any]]] = ()
 
     def __post_init__(self) -> None:
         self.metrics = RequestMetrics(self.registry)

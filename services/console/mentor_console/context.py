@@ -1,0 +1,26 @@
+"""What every page is made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+
+from mentor_console.front.gate import session_of
+from mentor_console.rendering import Renderer
+from mentor_console.settings import ConsoleSettings
+from mentor_console.upstream import Upstream
+
+
+@dataclass(frozen=True)
+class Console:
+    """Settings, services and templates; one for the process."""
+
+    settings: ConsoleSettings
+    upstream: Upstream
+    renderer: Renderer
+
+    async def json(self, request: Request, service: str, path: str, **options: Any) -> Any:
+        """What a service answers to this page's reader."""
+        return await self.upstream.json(session_of(request.scope).authorization, service, path, **options)

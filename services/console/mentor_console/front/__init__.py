@@ -1,0 +1,1 @@
+"""What stands before every page: whose browser it is (``sessions``), and what a browser may do with it (``gate``)."""

@@ -1,0 +1,12 @@
+"""Pages: one module each, with ``router(console)``. All of them are listed here, in the order of the navigation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+
+from mentor_console.context import Console
+from mentor_console.pages import home
+
+PAGES: tuple[Callable[[Console], APIRouter], ...] = (home.router,)
