@@ -17,7 +17,7 @@ from mentor_teacher.filters import function
 from mentor_teacher.importers import IMPORTERS
 from mentor_teacher.output.dataset import FILES, write_dataset
 from mentor_teacher.output.manifest import Origin
-from mentor_teacher.select import Screened, Selected, screen, select
+from mentor_teacher.select import Screened, Selected, after_screening, screen, select
 from mentor_teacher.spec import TeacherSpec
 
 DATASET = "dataset"
@@ -39,7 +39,7 @@ class TeacherJob:
         """Read everything that the job will read, before it is accepted."""
         wanted(spec)
         for use in spec.filters:
-            if isinstance(use, function.Options):
+            if isinstance(use, function.Settings):
                 function.load(use)
         spec.model.check()
 
@@ -51,7 +51,11 @@ class TeacherJob:
         if drawn is None:
             raise Stopped
         selected = select(
-            questions, drawn, max_references=spec.max_references, filters=spec.all_filters, selection=spec.selection
+            questions,
+            drawn,
+            max_references=spec.max_references,
+            filters=after_screening(spec.all_filters),
+            selection=spec.selection,
         )
         count_fates(selected, context)
         return _write(spec, asked, selected, context, server)

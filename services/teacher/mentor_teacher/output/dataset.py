@@ -78,7 +78,7 @@ def write_dataset(
         "questions_with_references": len(selected.questions),
         "trajectories": len(selected.trajectories),
         **_counts(selected),
-        "screened": head["screened"],
+        "questions_screened": head["screened"],
         "splits": manifest.splits,
         "accuracy": sum(bool(t.metadata.get(CORRECT)) for t in selected.trajectories)
         / max(1, len(selected.trajectories)),
@@ -92,6 +92,9 @@ def _write_parts(
     out: Path, parts: Mapping[str | None, Sequence[Question]], selected: Selected, splits: Sequence[str]
 ) -> dict[str, list[str]]:
     """Write what is by split; returns, by kind of file, the splits that have a row."""
+    for kind in (REFERENCES, SFT, SFT_TEXT, PREFERENCES):  # of an earlier set with other splits
+        for stale in (*out.glob(f"{kind}.*"), *out.glob(f"{kind}-*")):
+            stale.unlink()
     samples, writer = by_question(selected.trajectories), Writer()
     filled: dict[str, list[str]] = {REFERENCES: [], SFT: [], SFT_TEXT: [], PREFERENCES: []}
     for part, questions in parts.items():
