@@ -76,9 +76,10 @@ def foreign(text: str, options: Settings) -> Why:
         return None
     ranked = dict(_identifier().rank(prose))
     wanted = sum(float(ranked.get(code, 0.0)) for code in options.languages)
-    if wanted >= options.min_probability:
+    likeliest = max(ranked, key=lambda code: float(ranked[code]))
+    if wanted >= options.min_probability or likeliest in options.languages:
         return None
-    return f"is {max(ranked, key=lambda code: ranked[code])}, not {' or '.join(options.languages)}"
+    return f"is {likeliest}, not {' or '.join(options.languages)}"
 
 
 _SCRIPTS: dict[str, set[str]] = {
