@@ -115,7 +115,7 @@ def _data_sets() -> Section:
             Panel(
                 "What became of trajectories",
                 ((f"{fates} or vector(0)", "{{fate}}"),),
-                about="Of the jobs that came to an end in the last six hours: kept, surplus, lost, or the filter that dropped them.",
+                about="Of jobs that ended in the last six hours: kept, surplus, lost, or the filter that dropped them.",
                 width=12,
             ),
             Panel(
