@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from mentor.chat import parse_turn
 from mentor.errors import UserError
 from mentor.grading import JUDGES, JudgeName
+from mentor.rollout.prompts import USER_PROMPT
 from mentor.rollout.solve import CORRECT
 from mentor.trajectory import Frozen, Observation, Question, Termination, ToolCall, Trajectory, Turn
 
@@ -64,9 +65,10 @@ def converse(
         ValueError: it has no user message, does not end by an answer, a result belongs to no call, or no answer is known.
     """
     how = how or Reading()
-    asked = next((_text(m) for m in messages if m.get("role") == "user"), None)
-    if not asked:
+    first = next((_text(m) for m in messages if m.get("role") == "user"), None)
+    if not first:
         raise ValueError("no message of a user")
+    asked = _unwrapped(first)
     turns = _turns(messages)
     if not turns or turns[-1].tool_calls:
         raise ValueError("the conversation does not end by an answer")
@@ -87,6 +89,13 @@ def converse(
         question_id=name, question=asked, turns=tuple(turns), termination=Termination.ANSWERED, answer=answer, model=model,
         mode="chat", metadata={CORRECT: right},
     )  # fmt: skip
+
+
+def _unwrapped(message: str) -> str:
+    """The question of a message that wraps it into the paper's prompt, as this project's exports do."""
+    before, after = USER_PROMPT.replace("{{}}", "{}").split("{question}")
+    inner = message.removeprefix(before).removesuffix(after)
+    return inner if len(inner) == len(message) - len(before) - len(after) else message
 
 
 def _tools(given: Any) -> tuple[dict[str, Any], ...] | None:
