@@ -133,7 +133,8 @@ def test_older_function_calls_content_in_parts_and_tools_as_json(tmp_path: Path)
 HERMES = [
     {"from": "system", "value": "<tools>[]</tools>"}, {"from": "human", "value": "1+2 and 3+4?"},
     {"from": "gpt", "value": (
-        '<think>Two sums.</think>\n<tool_call>\n{"name": "add", "arguments": {"firstNumber": 1, "secondNumber": 2}}\n</tool_call>\n'
+        '<think>Two sums.</think>\n<tool_call>\n{"name": "add", "arguments": {"firstNumber": 1, "secondNumber": 2}}\n'
+        "</tool_call>\n"
         '<tool_call>\n{"name": "add", "arguments": {"firstNumber": 3, "secondNumber": 4}}\n</tool_call>'
     )},
     {"from": "tool", "value": "<tool_response>\n3\n</tool_response>\n<tool_response>\n7\n</tool_response>"},
