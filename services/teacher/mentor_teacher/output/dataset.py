@@ -28,7 +28,6 @@ from mentor_teacher.output.layout import (
 )
 from mentor_teacher.output.manifest import Origin, make_manifest
 from mentor_teacher.output.messages import Writer
-from mentor_teacher.output.page import write_page
 from mentor_teacher.output.preferences import pairs, write_preferences
 from mentor_teacher.output.sft import write_sft
 from mentor_teacher.output.splits import split
@@ -59,6 +58,8 @@ def write_dataset(
         screened: filters that dropped questions before anything was drawn.
         facts: what else the summary says of where they came from.
     """
+    from mentor_teacher.output.page import write_page  # figures are a heavy import, for a service that only takes jobs
+
     parts = split(selected.questions, shares or {})
     manifest = make_manifest(origin, questions, selected, screened, parts)
     filled = _write_parts(out, parts, selected, list(manifest.splits))
