@@ -19,7 +19,7 @@ from mentor_teacher.generation import facts_of
 from mentor_teacher.importers import IMPORTERS
 from mentor_teacher.output.dataset import FILES, write_dataset
 from mentor_teacher.output.manifest import Origin
-from mentor_teacher.select import Screened, Selected, screen, select
+from mentor_teacher.select import Screened, Selected, after_screening, screen, select
 from mentor_teacher.spec import TeacherSpec
 
 DATASET = "dataset"
@@ -47,7 +47,7 @@ class TeacherJob:
         """Read everything that the job will read, before it is accepted."""
         wanted(spec)
         for use in spec.filters:
-            if isinstance(use, function.Options):
+            if isinstance(use, function.Settings):
                 function.load(use)
         spec.model.check()
 
@@ -64,7 +64,7 @@ class TeacherJob:
             questions,
             found.trajectories,
             max_references=spec.max_references,
-            filters=spec.all_filters,
+            filters=after_screening(spec.all_filters),
             selection=spec.selection,
         )
         count_fates(selected, context)

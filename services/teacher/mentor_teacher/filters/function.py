@@ -15,7 +15,7 @@ from mentor.reach import Reach
 from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``path: FILE.py:FUNCTION``, or ``file`` and ``function`` apart. It is given a question and a trajectory
     (``mentor.trajectory``), and returns True to keep it, False or a text that says why to drop it."""
 
@@ -37,17 +37,17 @@ class Options(FilterUse):
         )
 
 
-class _Function(Explained[Options]):
+class _Function(Explained[Settings]):
     name = "function"
     summary = "drops what a Python function of yours does not keep (path: FILE.py:FUNCTION); operators only"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         keeps = load(options)
         return [_ask(keeps, candidate, options) for candidate in candidates]
 
 
-def load(options: Options) -> Callable[..., Any]:
+def load(options: Settings) -> Callable[..., Any]:
     """The function.
 
     Raises:
@@ -65,10 +65,11 @@ def load(options: Options) -> Callable[..., Any]:
             f"{options.file} has no function {options.function!r}", field="filters.function.function",
             allowed="def keeps(question, trajectory)",
         )  # fmt: skip
-    return found
+    called: Callable[..., Any] = found
+    return called
 
 
-def _ask(keeps: Callable[..., Any], candidate: Candidate, options: Options) -> Why:
+def _ask(keeps: Callable[..., Any], candidate: Candidate, options: Settings) -> Why:
     try:
         said = keeps(candidate.question, candidate.trajectory)
     except Exception as error:

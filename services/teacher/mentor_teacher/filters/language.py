@@ -23,7 +23,7 @@ _OTHERS = (
 """What is told apart: small relatives (Afrikaans, Wu) only ever steal short texts from these."""
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``languages``: ISO 639-1 codes. ``of``: what is looked at. ``min_letters``: a shorter text is not judged.
     ``other_script``: the largest share of letters in scripts that none of the languages is written in.
     """
@@ -44,16 +44,16 @@ class Options(FilterUse):
         return given
 
 
-class _Language(Explained[Options]):
+class _Language(Explained[Settings]):
     name = "language"
     summary = "drops what is in another language (languages, of, min_letters, other_script, reasoning)"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         return [_why(candidate, options) for candidate in candidates]
 
 
-def _why(candidate: Candidate, options: Options) -> Why:
+def _why(candidate: Candidate, options: Settings) -> Why:
     texts = []
     if options.of in ("question", "both"):
         texts.append(candidate.question.question)
@@ -64,7 +64,7 @@ def _why(candidate: Candidate, options: Options) -> Why:
     return next((why for text in texts if (why := foreign(text, options)) is not None), None)
 
 
-def foreign(text: str, options: Options) -> Why:
+def foreign(text: str, options: Settings) -> Why:
     """Why a text is in another language, None where it is not, or too short to tell."""
     prose = _NO_PROSE.sub(" ", text)
     letters = [letter for letter in prose if letter.isalpha()]
@@ -76,9 +76,10 @@ def foreign(text: str, options: Options) -> Why:
         return None
     ranked = dict(_identifier().rank(prose))
     wanted = sum(float(ranked.get(code, 0.0)) for code in options.languages)
-    if wanted >= options.min_probability:
+    likeliest = max(ranked, key=lambda code: float(ranked[code]))
+    if wanted >= options.min_probability or likeliest in options.languages:
         return None
-    return f"is {max(ranked, key=lambda code: ranked[code])}, not {' or '.join(options.languages)}"
+    return f"is {likeliest}, not {' or '.join(options.languages)}"
 
 
 _SCRIPTS: dict[str, set[str]] = {

@@ -53,7 +53,7 @@ def write_preferences(
     split: str | None = None,
     splits: Sequence[str] = (),
 ) -> list[Path]:
-    """Write one split's files; returns them."""
+    """Write one split's files; returns them: none where there is no pair."""
     rows: list[dict[str, Any]] = [
         {
             "id": f"{question.id}/{chosen.sample}/{rejected.sample}", "kind": kind,
@@ -63,6 +63,8 @@ def write_preferences(
         for question in questions
         for kind, chosen, rejected in pairs(trajectories.get(question.id, ()))
     ]  # fmt: skip
+    if not rows:
+        return []
     lines, table = (out / named(PREFERENCES, split, splits, suffix) for suffix in (".jsonl", ".parquet"))
     write_lines(rows, lines)
     write_table(rows, _COLUMNS, table)
