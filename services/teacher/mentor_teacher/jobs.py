@@ -17,7 +17,7 @@ from mentor_teacher.estimate import estimate
 from mentor_teacher.filters import function
 from mentor_teacher.generation import facts_of
 from mentor_teacher.importers import IMPORTERS
-from mentor_teacher.output.dataset import FILES, write_dataset
+from mentor_teacher.output.dataset import FILES, PAIRS, write_dataset
 from mentor_teacher.output.manifest import Origin
 from mentor_teacher.select import Screened, Selected, after_screening, screen, select
 from mentor_teacher.spec import TeacherSpec
@@ -37,7 +37,7 @@ class TeacherJob:
 
     Artefacts: ``dataset`` (the folder with everything: ``docs/teacher.md``), and from it by themselves
     ``references.parquet`` (published schema), ``references.jsonl`` (the same as questions), ``trajectories.jsonl`` (every
-    trajectory whole, verified or not), ``summary.json``.
+    trajectory whole, verified or not), ``summary.json``, and ``preferences.jsonl`` where there is a pair.
     """
 
     kind: ClassVar[str] = "teacher"
@@ -142,8 +142,9 @@ def _write(
         out, questions, selected, origin, name=Path(spec.questions).stem, shares=spec.split, screened=asked.steps,
         facts={"model": spec.model.label, "spec": plain, **generation},
     )  # fmt: skip
-    for name in FILES:
-        context.commit(name, out / name)
+    for name in (*FILES, PAIRS):
+        if (out / name).is_file():
+            context.commit(name, out / name)
     context.commit(DATASET, out)
     context.progress(1.0, f"{len(selected.questions)} of {len(questions)} questions have references")
     return {key: value for key, value in summary.items() if key != "spec"}

@@ -37,6 +37,8 @@ from mentor_teacher.select import Selected, Step
 
 FILES = ("references.parquet", "references.jsonl", "trajectories.jsonl", "summary.json")
 """Artefacts of a job by themselves, beside the folder that holds everything."""
+PAIRS = "preferences.jsonl"
+"""One more, where some question has a pair: what DPO trains on."""
 
 
 def write_dataset(
