@@ -144,6 +144,8 @@ def _rollout(spec: TrainSpec) -> Pairs:
     yield f"{rollout}.max_model_len", min(spec.max_sequence_length, spec.max_prompt_length + spec.max_response_length)
     yield f"{rollout}.tensor_model_parallel_size", spec.tensor_parallel
     yield f"{rollout}.calculate_log_probs", True
+    if spec.deterministic:
+        yield f"{rollout}.max_num_seqs", 1
     yield f"{rollout}.agent.default_agent_loop", "mentor"
     yield f"{rollout}.agent.agent_loop_config_path", str(agent_loop_file())
 

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
 import transfer_queue as tq  # type: ignore[import-untyped]
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mentor.errors import InfrastructureError
 from mentor_trainer.verl_ext.batch import arrange, order_of
+from mentor_trainer.verl_ext.engine import MODEL_SECONDS
 from mentor_trainer.verl_ext.metrics import rollout_metrics
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.rollout_local import NAME as LOCAL
@@ -32,6 +34,8 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         super().__init__(config)
         self.runtime = runtime_of(config)
         self._drawn: dict[str, int] = {}
+        self._early_servers: list[Any] = []
+        self._worked = 0.0
         self.total_training_steps: int
 
     @property
@@ -90,6 +94,19 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
             raise InfrastructureError(
                 f"step {self.global_steps}: {len(lost)} of {len(fields)} rollouts were lost to infrastructure: {reason}"
             )
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """verl's, and how long the models worked in this step: passes of training, and the local engine's steps.
+
+        ``mentor/model_seconds`` by ``timing_s/step`` is the share of a step that no scheduling could save.
+        """
+        batch = super()._update_actor(batch, metrics)
+        worked = float(metrics.pop(f"actor/{MODEL_SECONDS}", 0.0))
+        servers = [server.busy_seconds.remote() for server in self._early_servers]
+        worked += sum(ray.get(servers)) / max(1, len(servers))
+        metrics["mentor/model_seconds"] = worked - self._worked
+        self._worked = worked
+        return batch
 
     def on_step_end(self) -> None:
         """After weights reached the rollout servers: stop here if asked to, with a checkpoint to go on from."""

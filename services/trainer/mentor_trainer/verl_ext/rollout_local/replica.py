@@ -67,6 +67,10 @@ class LocalServer:
     def _parameters(self) -> list[str]:
         return [name for name, _ in self._engine.model.named_parameters()]
 
+    async def busy_seconds(self) -> float:
+        """Time in forward passes since the start."""
+        return self._engine.stats().busy_seconds
+
     async def resume_generation(self) -> None:
         await self._engine.resume()
 
