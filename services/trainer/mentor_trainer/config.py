@@ -154,6 +154,10 @@ class ResourceFields(Frozen):
     nnodes: int = Field(default=1, ge=1)
     tensor_parallel: int = Field(default=2, ge=1)
     gpu_memory_utilization: float = Field(default=0.8, gt=0, lt=1)
+    gpu_memory_gib: float = Field(default=79.6, gt=0)
+    """Memory of each GPU (the paper's: an H100 of 80 GB), against which a run is estimated before it starts."""
+    offload: bool = False
+    """Keep the trainer's weights and moments in host memory while the rollout engine works: slower, and room for it."""
     micro_batch_size: int = Field(default=32, ge=1)
     max_tokens_per_gpu: int = Field(default=32768, ge=1)
     threads: int | None = Field(default=None, ge=1)

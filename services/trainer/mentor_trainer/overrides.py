@@ -216,6 +216,8 @@ def _gpu(spec: TrainSpec) -> Pairs:
     yield "actor_rollout_ref.actor.ppo_max_token_len_per_gpu", tokens
     yield "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", tokens
     yield "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu", tokens
+    yield "actor_rollout_ref.actor.fsdp_config.param_offload", spec.offload
+    yield "actor_rollout_ref.actor.fsdp_config.optimizer_offload", spec.offload
     yield "actor_rollout_ref.ref.fsdp_config.param_offload", True
     yield "actor_rollout_ref.rollout.gpu_memory_utilization", spec.gpu_memory_utilization
     yield "actor_rollout_ref.rollout.max_num_batched_tokens", tokens
