@@ -6,6 +6,7 @@ Whole runs of verl on the tiny student with a real sandbox: about a minute for e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.support.training import spec_values, write_set
 
 KILLS = int(os.environ.get("MENTOR_PROOF_KILLS", "10"))
 SEED = int(os.environ.get("MENTOR_PROOF_SEED", "0"))
-STEPS, SAME = 12, 5
+STEPS, SAME = 16, 5
 CLOCKS = re.compile("timing|perf/|mfu|seconds")
 """What metrics of time and memory are called: nothing else may differ between two runs."""
 
@@ -60,15 +61,17 @@ class Training:
     def to_the_end(self) -> None:
         assert self.start().wait() == 0, (self.folder / "command.log").read_text()[-3000:]
 
-    def kill_after(self, seconds: float) -> int:
-        """SIGKILL to everything after so long; the step that was whole on disk by then."""
+    def kill_at(self, moment: Callable[[Path], bool]) -> int:
+        """SIGKILL to everything once the moment has come, or the run is over; the step that was whole on disk by then."""
+        known = len(list((self.folder / "out" / "attempts").glob("*")))
         process = self.start()
-        time.sleep(seconds)
+        while process.poll() is None and not moment(self.folder / "out" / "attempts" / f"{known + 1:04d}"):
+            time.sleep(0.02)
         tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-        for one in reversed(tree):
-            one.send_signal(signal.SIGSTOP)  # nobody sees another die
-        for one in tree:
-            one.send_signal(signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # nobody sees another die
+            for one in tree:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
         process.wait()
         whole = checkpoints.latest(self.folder / "out" / "checkpoints")
         return whole.step if whole else 0
@@ -109,16 +112,31 @@ def again(tmp_path_factory: pytest.TempPathFactory, sandbox: ServiceProcess) -> 
     return training
 
 
+def moment_of(draw: random.Random) -> Callable[[Path], bool]:
+    """One kill in four comes during the start, the others within two steps of this machine after the first of an attempt."""
+    starting, fraction = draw.random() < 0.25, draw.random()
+    begun = time.monotonic()
+    after: float | None = None
+
+    def come(attempt: Path) -> bool:
+        nonlocal after
+        if starting:
+            return time.monotonic() - begun > 40 * fraction
+        if after is None and (attempt / "metrics.jsonl").is_file() and (attempt / "metrics.jsonl").stat().st_size:
+            step = json.loads((attempt / "metrics.jsonl").read_text().splitlines()[0])["data"]["timing_s/update_actor"]
+            after = time.monotonic() + 6 * step * fraction
+        return after is not None and time.monotonic() > after
+
+    return come
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory, sandbox: ServiceProcess, undisturbed: Training) -> Training:
     training = Training(tmp_path_factory.mktemp("c") / "run", sandbox)
     draw = random.Random(SEED)
-    attempts = undisturbed.folder / "out" / "attempts" / "0001"
-    whole = (attempts / "metrics.jsonl").stat().st_mtime - (attempts / "overrides.json").stat().st_mtime
     for number in range(KILLS):
-        moment = draw.uniform(0.1, 1.0) * whole
-        step = training.kill_after(moment)
-        print(f"\nkill {number + 1} of {KILLS} after {moment:.0f} s: step {step} was whole")
+        step = training.kill_at(moment_of(draw))
+        print(f"\nkill {number + 1} of {KILLS}: step {step} was whole")
         if step >= STEPS - 1:
             break
     training.to_the_end()

@@ -198,9 +198,10 @@ def _cpu(spec: TrainSpec) -> Pairs:
     yield "actor_rollout_ref.rollout.load_format", "auto"
     yield "actor_rollout_ref.rollout.agent.num_workers", 1
     yield "transfer_queue.backend.SimpleStorage.num_data_storage_units", 1
-    yield "ray_kwargs.ray_init.num_cpus", 7 + spec.n_gpus_per_node  # logical: every actor asks for one
-    yield "+ray_kwargs.ray_init.num_gpus", spec.n_gpus_per_node  # logical: verl's resource check knows nothing else
-    yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
+    if spec.ray_address is None:  # a cluster's nodes say themselves what they have
+        yield "ray_kwargs.ray_init.num_cpus", 7 + spec.n_gpus_per_node  # logical: every actor asks for one
+        yield "+ray_kwargs.ray_init.num_gpus", spec.n_gpus_per_node  # logical: verl's resource check knows nothing else
+        yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
 
 
 def largest_divisor(number: int, limit: int) -> int:
