@@ -33,9 +33,12 @@ class Cluster:
         self.port, self.dashboard = free_port(), free_port()
         self.address = f"http://127.0.0.1:{self.dashboard}"
         self.nodes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """The head, until its job server answers."""
         self._start(
             "--head", f"--port={self.port}", "--num-cpus=8", "--num-gpus=0", "--include-dashboard=true",
-            "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}", f"--temp-dir={folder / 'head'}",
+            "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}", f"--temp-dir={self.folder / 'head'}",
         )  # fmt: skip
         eventually(self._answers, within=120, what="the job server")
 
@@ -103,6 +106,7 @@ def running_cluster(nodes: int) -> Iterator[Cluster]:
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         cluster = Cluster(Path(tempfile.mkdtemp(prefix="mrc-")))
         try:
+            cluster.start()
             for _ in range(nodes):
                 cluster.add_node()
             yield cluster

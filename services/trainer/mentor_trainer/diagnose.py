@@ -45,7 +45,7 @@ def explain(log: Path, code: int) -> MentorError:
         return UserError(f"out of memory: {line}", field="micro_batch_size", allowed=allowed)
     if line := _line_of(_DISK, text):
         return UserError(f"the disk is full: {line}", field="output_dir", allowed="a folder with free space")
-    if line := _line_of(_NODE, text):
+    if (line := _line_of(_NODE, text)) and "creation task" not in text:  # an actor that never came up is our own fault
         return InfrastructureError(f"a node or process of the run was lost: {line}")
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return InfrastructureError("the training process was killed, perhaps for want of memory")
