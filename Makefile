@@ -7,8 +7,8 @@ WORKERS ?= 4
 SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml))
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics reward-attacks soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
+# Whatever says of itself what it does is a command, not a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -163,6 +163,17 @@ bench-bfcl: setup  ## what isolating BFCL's checker costs
 
 inspect-proof: setup .venv-inspect/.installed  ## inspect-ai itself opens the logs that a run is exported as
 	$(BIN)/python -m pytest tests/proofs/test_inspect.py --timeout 600 -s
+
+trainer-proof: setup  ## training on 1, 2 and 4 ranks, the same seed twice, ten kills, a Ray cluster that loses a node (half an hour)
+	$(BIN)/python -m pytest tests/proofs/test_trainer_ranks.py tests/proofs/test_trainer_kills.py tests/proofs/test_trainer_cluster.py --timeout 3600 -s
+
+.venv-trl/.installed:
+	$(PYTHON) -m venv .venv-trl
+	.venv-trl/bin/pip install --quiet torch==2.13.0 trl==1.16.0
+	touch $@
+
+bench-trainer: setup .venv-trl/.installed  ## what a training step costs, and TRL's trainer on the same rollouts
+	MENTOR_BENCH_TRL=.venv-trl/bin/python $(BIN)/python -m benchmarks.trainer
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down

@@ -166,6 +166,7 @@ class Actor:
         store = Store(samples)
         trainer: Any = object.__new__(MentorTrainer)
         trainer.config = self.config
+        trainer._early_servers, trainer._worked = [], 0.0
         trainer.actor_rollout_wg = SimpleNamespace(update_actor=lambda batch: self._dispatch(batch, store))
         return trainer, store
 

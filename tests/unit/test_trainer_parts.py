@@ -134,6 +134,12 @@ ray.exceptions.RayTaskError(ValueError): ray::TaskRunner.run()
 """
 
 
+DEAD = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
+STILLBORN = """ray.exceptions.ActorDiedError: The actor died because of an error raised in its creation task
+ValueError: bad thing
+"""
+
+
 @pytest.mark.parametrize(
     ("log", "code", "kind", "message"),
     [
@@ -141,6 +147,13 @@ ray.exceptions.RayTaskError(ValueError): ray::TaskRunner.run()
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", 1, UserError, "out of memory"),
         ("OSError: [Errno 28] No space left on device", 1, UserError, "the disk is full"),
         ("", -signal.SIGKILL, InfrastructureError, "was killed"),
+        (
+            DEAD,
+            1,
+            InfrastructureError,
+            "a node or process of the run was lost: ray.exceptions.ActorDiedError: The actor died",
+        ),
+        (STILLBORN, 1, MentorError, "ValueError: bad thing"),
         (CHAINED, 1, MentorError, "ValueError: bad thing"),
         ("nothing to see", 7, MentorError, "exit code 7"),
     ],
@@ -256,6 +269,33 @@ def test_a_ray_job_is_submitted_watched_and_stopped(tmp_path: Path) -> None:
     assert launcher.poll(handle) == 1 and given.log.read_text() == "what it said"
     ray.status = "SUCCEEDED"
     assert launcher.poll(handle) == 0
+
+
+def test_a_job_server_that_takes_no_job_yet_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that has just started answers so."""
+    monkeypatch.setattr("mentor_trainer.launcher.time.sleep", lambda _: None)
+    ray, refusals = FakeRay(), [RuntimeError("No available agent to submit job"), ConnectionError("refused")]
+    take = ray.submit_job
+
+    def submit(**fields: object) -> str:
+        if refusals:
+            raise refusals.pop()
+        return take(**fields)
+
+    monkeypatch.setattr(ray, "submit_job", submit)
+    launcher = RayJob("http://head:8265", client=ray)
+    handle = launcher.submit(Command(arguments=("python", "-c", ""), environment={}, log=tmp_path / "log"))
+    assert ray.submitted["submission_id"] == handle
+
+
+def test_a_job_server_that_is_gone_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(job: str) -> object:
+        raise ConnectionError("refused")
+
+    ray = FakeRay()
+    monkeypatch.setattr(ray, "get_job_status", gone)
+    with pytest.raises(InfrastructureError, match=r"http://head:8265 did not get_job_status: refused"):
+        RayJob("http://head:8265", client=ray).poll("mentor-1")
 
 
 def test_the_mark_of_a_run_is_not_on_this_process() -> None:

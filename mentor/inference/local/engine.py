@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -37,7 +38,10 @@ class _Pending:
 
 @dataclass(frozen=True)
 class EngineStats:
-    """A moment's figures: rows being decoded, requests waiting, and totals since the start."""
+    """A moment's figures: rows being decoded, requests waiting, and totals since the start.
+
+    ``busy_seconds``: time in steps of the batch, which is the model's forward passes and the drawing of tokens.
+    """
 
     running: int
     waiting: int
@@ -45,6 +49,7 @@ class EngineStats:
     prompt_tokens: int
     generated_tokens: int
     steps: int
+    busy_seconds: float = 0.0
 
 
 class LocalEngine:
@@ -86,6 +91,7 @@ class LocalEngine:
         self._changed = threading.Condition()
         self._paused = self._closed = False
         self._requests = self._prompt_tokens = self._generated = self._steps = 0
+        self._busy_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="local-engine", daemon=True)
         self._thread.start()
 
@@ -194,6 +200,7 @@ class LocalEngine:
             prompt_tokens=self._prompt_tokens,
             generated_tokens=self._generated,
             steps=self._steps,
+            busy_seconds=self._busy_seconds,
         )
 
     def _row(self, prompt_ids: Sequence[int], params: SamplingParams) -> Row:
@@ -279,10 +286,12 @@ class LocalEngine:
             pending.row.aborted = pending.future.cancelled()
         for row in self._batch.drop_aborted():
             self._live.pop(id(row))
+        started = time.perf_counter()
         ended = self._batch.admit(self._arrivals())
         if len(self._batch):
             ended += self._batch.step()
             self._steps += 1
+        self._busy_seconds += time.perf_counter() - started
         for row in ended:
             self._generated += len(row.tokens)
             _settle(self._live.pop(id(row)).future, _generation(row))

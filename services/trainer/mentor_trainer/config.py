@@ -155,6 +155,9 @@ class ScheduleFields(Frozen):
     save_rollouts: bool = True
     resume: bool = True
     seed: int = Field(default=0, ge=0)
+    deterministic: bool = False
+    """The same seed gives the same run to the last digit: the local engine decodes one trajectory at a time, since what
+    stands beside a row in a batch changes its probabilities in the seventh digit. Several times slower to sample."""
 
 
 class ResourceFields(Frozen):
@@ -168,6 +171,10 @@ class ResourceFields(Frozen):
     nnodes: int = Field(default=1, ge=1)
     tensor_parallel: int = Field(default=2, ge=1)
     gpu_memory_utilization: float = Field(default=0.8, gt=0, lt=1)
+    gpu_memory_gib: float = Field(default=79.6, gt=0)
+    """Memory of each GPU (the paper's: an H100 of 80 GB), against which a run is estimated before it starts."""
+    offload: bool = False
+    """Keep the trainer's weights and moments in host memory while the rollout engine works: slower, and room for it."""
     micro_batch_size: int = Field(default=32, ge=1)
     max_tokens_per_gpu: int = Field(default=32768, ge=1)
     threads: int | None = Field(default=None, ge=1)
@@ -249,6 +256,11 @@ class TrainSpec(DataFields, AlgorithmFields, RolloutFields, ScheduleFields, Reso
             ("shuffle", "false with curriculum", self.curriculum == "none" or not self.shuffle),
             ("pass_rate_range", "two shares in order", 0 <= self.pass_rate_range[0] <= self.pass_rate_range[1] <= 1),
             ("backend", "local on a CPU, vllm or sglang on GPUs", (self.rollout_backend == "local") == cpu),
+            (
+                "deterministic",
+                "false unless backend is local",
+                not self.deterministic or self.rollout_backend == "local",
+            ),
             ("ray_address", "http://... or https://...", (self.ray_address or "http://").startswith(_HTTP)),
             ("test_freq", "-1 without val_files", self.test_freq <= 0 or bool(self.val_files)),
             ("val_before_train", "false without val_files", not self.val_before_train or bool(self.val_files)),

@@ -18,6 +18,10 @@ _MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I
 )
 _DISK = re.compile(r"No space left on device|Disk quota exceeded", re.I)
+_NODE = re.compile(
+    r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|node .* has been marked dead", re.I
+)
+"""How Ray says that it lost a process, or the node that it ran on."""
 _LOST = re.compile(r"(?:InfrastructureError: )(step \d+: .*)")
 
 
@@ -41,6 +45,8 @@ def explain(log: Path, code: int) -> MentorError:
         return UserError(f"out of memory: {line}", field="micro_batch_size", allowed=allowed)
     if line := _line_of(_DISK, text):
         return UserError(f"the disk is full: {line}", field="output_dir", allowed="a folder with free space")
+    if (line := _line_of(_NODE, text)) and "creation task" not in text:  # an actor that never came up is our own fault
+        return InfrastructureError(f"a node or process of the run was lost: {line}")
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return InfrastructureError("the training process was killed, perhaps for want of memory")
     if code < 0:

@@ -25,6 +25,8 @@ from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
 RUN_VARIABLE = "MENTOR_TRAIN_RUN"
 """Set in the environment of a local run; every process it starts inherits it, daemons too."""
 _TERM_SECONDS = 5.0
+_SUBMIT_SECONDS = 60.0
+"""How long a job server is asked again that takes no job."""
 _FOLDER_PREFIX = "mray-"
 _SETTLED_SECONDS = 60.0
 """A folder younger than this may belong to a run that is just starting."""
@@ -144,27 +146,48 @@ class RayJob:
         # The cluster's image has its own interpreter and packages.
         environment = {k: v for k, v in command.environment.items() if k != "PYTHONPATH"}
         entrypoint = shlex.join(("python", *command.arguments[1:]))
-        self.client.submit_job(entrypoint=entrypoint, submission_id=handle, runtime_env={"env_vars": environment})
-        self._logs[handle] = command.log
-        return handle
+        until = time.monotonic() + _SUBMIT_SECONDS
+        while True:
+            try:
+                self._ask(
+                    "submit_job", entrypoint=entrypoint, submission_id=handle, runtime_env={"env_vars": environment}
+                )
+            except InfrastructureError:  # among others: a head that has just started has no agent yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1.0)
+            else:
+                self._logs[handle] = command.log
+                return handle
 
     def poll(self, handle: str) -> int | None:
-        status = str(getattr(self.client.get_job_status(handle), "value", ""))
+        status = str(getattr(self._ask("get_job_status", handle), "value", ""))
         if status in ("PENDING", "RUNNING"):
             return None
         return 0 if status == "SUCCEEDED" else 1
 
     def stop(self, handle: str) -> None:
         if self.poll(handle) is None:
-            self.client.stop_job(handle)
+            self._ask("stop_job", handle)
         while self.poll(handle) is None:
             time.sleep(0.5)
         if handle in self._logs:
             self._logs[handle].parent.mkdir(parents=True, exist_ok=True)
-            self._logs[handle].write_text(str(self.client.get_job_logs(handle)))
+            self._logs[handle].write_text(str(self._ask("get_job_logs", handle)))
 
     def reattach(self, handle: str) -> bool:
         return self.poll(handle) is None
+
+    def _ask(self, call: str, *arguments: Any, **fields: Any) -> Any:
+        """One request to the job server.
+
+        Raises:
+            InfrastructureError: it is away, or refuses.
+        """
+        try:
+            return getattr(self.client, call)(*arguments, **fields)
+        except (OSError, RuntimeError) as error:  # what requests raises is an OSError
+            raise InfrastructureError(f"the Ray job server at {self.address} did not {call}: {error}") from error
 
 
 def ray_folder(run: str) -> Path:

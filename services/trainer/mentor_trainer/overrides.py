@@ -144,6 +144,8 @@ def _rollout(spec: TrainSpec) -> Pairs:
     yield f"{rollout}.max_model_len", min(spec.max_sequence_length, spec.max_prompt_length + spec.max_response_length)
     yield f"{rollout}.tensor_model_parallel_size", spec.tensor_parallel
     yield f"{rollout}.calculate_log_probs", True
+    if spec.deterministic:
+        yield f"{rollout}.max_num_seqs", 1
     yield f"{rollout}.agent.default_agent_loop", "mentor"
     yield f"{rollout}.agent.agent_loop_config_path", str(agent_loop_file())
 
@@ -196,9 +198,10 @@ def _cpu(spec: TrainSpec) -> Pairs:
     yield "actor_rollout_ref.rollout.load_format", "auto"
     yield "actor_rollout_ref.rollout.agent.num_workers", 1
     yield "transfer_queue.backend.SimpleStorage.num_data_storage_units", 1
-    yield "ray_kwargs.ray_init.num_cpus", 7 + spec.n_gpus_per_node  # logical: every actor asks for one
-    yield "+ray_kwargs.ray_init.num_gpus", spec.n_gpus_per_node  # logical: verl's resource check knows nothing else
-    yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
+    if spec.ray_address is None:  # a cluster's nodes say themselves what they have
+        yield "ray_kwargs.ray_init.num_cpus", 7 + spec.n_gpus_per_node  # logical: every actor asks for one
+        yield "+ray_kwargs.ray_init.num_gpus", spec.n_gpus_per_node  # logical: verl's resource check knows nothing else
+        yield "+ray_kwargs.ray_init.object_store_memory", 200_000_000
 
 
 def largest_divisor(number: int, limit: int) -> int:
@@ -214,6 +217,8 @@ def _gpu(spec: TrainSpec) -> Pairs:
     yield "actor_rollout_ref.actor.ppo_max_token_len_per_gpu", tokens
     yield "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu", tokens
     yield "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu", tokens
+    yield "actor_rollout_ref.actor.fsdp_config.param_offload", spec.offload
+    yield "actor_rollout_ref.actor.fsdp_config.optimizer_offload", spec.offload
     yield "actor_rollout_ref.ref.fsdp_config.param_offload", True
     yield "actor_rollout_ref.rollout.gpu_memory_utilization", spec.gpu_memory_utilization
     yield "actor_rollout_ref.rollout.max_num_batched_tokens", tokens

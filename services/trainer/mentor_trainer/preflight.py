@@ -23,6 +23,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Frozen, Question
 from mentor_trainer.config import TrainSpec
+from mentor_trainer.memory import require_fit, shape_of_model
 from mentor_trainer.methods import METHODS
 from mentor_trainer.verl_ext import PINNED_VERL
 
@@ -52,6 +53,8 @@ def check_spec(spec: TrainSpec, *, here: bool = True) -> Plan:
     validation = _read(spec.val_files, "val_files", spec.val_max_samples)
     _check_questions(spec, [*questions, *validation], chat_format)
     per_epoch = METHODS.get(spec.algorithm).steps_per_epoch(spec, questions, chat_format)
+    if spec.device == "cuda" and METHODS.get(spec.algorithm).on_verl:
+        require_fit(spec, shape_of_model(Path(spec.model)))
     check_output(Path(spec.output_dir))
     _check_machine(spec, here)
     return Plan(questions=len(questions), total_steps=spec.total_steps or per_epoch * spec.total_epochs)

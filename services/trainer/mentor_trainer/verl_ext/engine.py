@@ -7,8 +7,9 @@ looks up before its own entry: verl stays unedited, and its engine stands under 
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -19,10 +20,16 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from mentor_trainer.verl_ext.reshard import reshard, saved_ranks
 
+MODEL_SECONDS = "max_model_seconds"
+"""The name tells verl to take the largest of ranks and mini-batches."""
+
 
 class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
     """One rank of an actor or reference policy."""
 
+    model_seconds: ClassVar[float] = 0.0
+    """Time of this process in forward and backward passes and their loss, since its start: actor's and reference's."""
+    _passed_at: float | None = None
     _survivors: int | None = None
     """Sequences of the present mini-batch, over all ranks, that have a token to learn from; None outside of one."""
 
@@ -38,7 +45,28 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
             # Not emptied by a mini-batch without any: a sum of nothing over one is nothing, over nothing NaN.
             self._survivors = self._count(data["loss_mask"])
             tu.assign_non_tensor(data, global_batch_size=max(1, self._survivors))
-        return super().forward_backward_batch(data, loss_function, forward_only=forward_only)
+        self._passed_at = None
+        output = super().forward_backward_batch(data, loss_function, forward_only=forward_only)
+        if not forward_only:
+            self._count_backward()
+            output["metrics"][MODEL_SECONDS] = [MentorEngine.model_seconds]
+        return output
+
+    def forward_step(self, micro_batch: TensorDict, loss_function: Any, forward_only: bool) -> Any:
+        """verl's, timed. A backward pass runs from the end of one such step to the beginning of the next, or to the end."""
+        self._count_backward()
+        started = time.perf_counter()
+        result = super().forward_step(micro_batch, loss_function, forward_only)
+        self._passed_at = time.perf_counter()
+        MentorEngine.model_seconds += self._passed_at - started
+        if forward_only:
+            self._passed_at = None
+        return result
+
+    def _count_backward(self) -> None:
+        if self._passed_at is not None:
+            MentorEngine.model_seconds += time.perf_counter() - self._passed_at
+        self._passed_at = None
 
     def optimizer_step(self) -> float:
         """Clip and step; a mini-batch that was lost whole moves neither weights nor the optimiser's moments."""

@@ -6,17 +6,21 @@ Registered under its own name through ``register_trainer``; everything it overri
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
 import transfer_queue as tq  # type: ignore[import-untyped]
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mentor.errors import InfrastructureError
 from mentor.trajectory import Trajectory
+from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
 from mentor_trainer.verl_ext.batch import arrange, order_of
+from mentor_trainer.verl_ext.engine import MODEL_SECONDS
 from mentor_trainer.verl_ext.metrics import rollout_metrics, trajectory_metrics
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.rollout_local import NAME as LOCAL
@@ -33,6 +37,8 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         super().__init__(config)
         self.runtime = runtime_of(config)
         self._drawn: dict[str, int] = {}
+        self._early_servers: list[Any] = []
+        self._worked = 0.0
         self.total_training_steps: int
 
     @property
@@ -44,14 +50,14 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         return None
 
     def _setup(self) -> None:
-        actor = self.config.actor_rollout_ref
-        if actor.rollout.name == LOCAL:
+        actor, trainer = self.config.actor_rollout_ref, self.config.trainer
+        ranks = range(trainer.n_gpus_per_node * trainer.nnodes if actor.rollout.name == LOCAL else 0)
+        if ranks and os.environ.get(RAY_TEMP_VARIABLE):
             from mentor_trainer.verl_ext.rollout_local.replica import start_server  # it imports verl, which imports us
 
-            # Kept: an actor is gone with its last handle. Replicas on other nodes are started there, by their own.
-            ranks = self.config.trainer.n_gpus_per_node if self.config.trainer.nnodes == 1 else 0
+            # Kept: an actor is gone with its last handle. On a cluster each starts on the node of its rank, later.
             path, most = actor.model.path, actor.rollout.max_num_seqs
-            self._early_servers = [start_server(rank, path, most) for rank in range(ranks)]
+            self._early_servers = [start_server(rank, path, most) for rank in ranks]
         super()._setup()
 
     def _submit_batch_to_rollout(self, batch: Any) -> int:
@@ -93,6 +99,19 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
             raise InfrastructureError(
                 f"step {self.global_steps}: {len(lost)} of {len(fields)} rollouts were lost to infrastructure: {reason}"
             )
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """verl's, and how long the models worked in this step: passes of training, and the local engine's steps.
+
+        ``mentor/model_seconds`` by ``timing_s/step`` is the share of a step that no scheduling could save.
+        """
+        batch = super()._update_actor(batch, metrics)
+        worked = float(metrics.pop(f"actor/{MODEL_SECONDS}", 0.0))
+        servers = [server.busy_seconds.remote() for server in self._early_servers]  # none on a cluster
+        worked += sum(ray.get(servers)) / max(1, len(servers))
+        metrics["mentor/model_seconds"] = worked - self._worked
+        self._worked = worked
+        return batch
 
     def on_step_end(self) -> None:
         """After weights reached the rollout servers: stop here if asked to, with a checkpoint to go on from."""

@@ -67,6 +67,10 @@ class LocalServer:
     def _parameters(self) -> list[str]:
         return [name for name, _ in self._engine.model.named_parameters()]
 
+    async def busy_seconds(self) -> float:
+        """Time in forward passes since the start."""
+        return self._engine.stats().busy_seconds
+
     async def resume_generation(self) -> None:
         await self._engine.resume()
 
@@ -83,13 +87,13 @@ class LocalServer:
     async def stop_profile(self) -> None: ...
 
 
-def start_server(replica_rank: int, model_path: str, max_num_seqs: int) -> Any:
-    """The replica's server actor on this node: started here, or the one that was started before.
+def start_server(replica_rank: int, model_path: str, max_num_seqs: int, node: str | None = None) -> Any:
+    """The replica's server actor on a node (None: this one): started here, or the one that was started before.
 
-    The trainer asks for it before it starts its own workers, so that both load at the same time.
+    The trainer of a private Ray asks for it before it starts its own workers, so that both load at the same time.
     """
     concurrency = max(1000, max_num_seqs)
-    node = ray.get_runtime_context().get_node_id()
+    node = node or ray.get_runtime_context().get_node_id()
     return (
         ray.remote(LocalServer)
         .options(
@@ -103,12 +107,17 @@ def start_server(replica_rank: int, model_path: str, max_num_seqs: int) -> Any:
     )
 
 
+def _node_of(_: Any) -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
 class LocalReplica(RolloutReplica):  # type: ignore[misc]
-    """Takes its server up once verl has started the trainer's side."""
+    """Takes its server up once verl has started the trainer's side, on the node of the rank that feeds it."""
 
     async def launch_servers(self) -> None:
         path = self.model_config.path if hasattr(self.model_config, "path") else self.model_config["path"]
-        server = start_server(self.replica_rank, path, self.config.max_num_seqs)
+        node = await self.workers[0].__ray_call__.remote(_node_of)
+        server = start_server(self.replica_rank, path, self.config.max_num_seqs, node)
         await server.ready.remote()
         self.servers = [server]
         self._server_handle = server
