@@ -164,8 +164,8 @@ bench-bfcl: setup  ## what isolating BFCL's checker costs
 inspect-proof: setup .venv-inspect/.installed  ## inspect-ai itself opens the logs that a run is exported as
 	$(BIN)/python -m pytest tests/proofs/test_inspect.py --timeout 600 -s
 
-trainer-proof: setup  ## training on 1, 2 and 4 ranks, the same seed twice, ten kills, a Ray cluster that loses a node (half an hour)
-	$(BIN)/python -m pytest tests/proofs/test_trainer_ranks.py tests/proofs/test_trainer_kills.py tests/proofs/test_trainer_cluster.py --timeout 3600 -s
+trainer-proof: setup  ## training on 1, 2 and 4 ranks, the same seed twice, ten kills, a Ray cluster that loses a node, on-policy distillation (half an hour)
+	$(BIN)/python -m pytest tests/proofs/test_trainer_ranks.py tests/proofs/test_trainer_kills.py tests/proofs/test_trainer_cluster.py tests/proofs/test_trainer_distil.py --timeout 3600 -s
 
 .venv-trl/.installed:
 	$(PYTHON) -m venv .venv-trl

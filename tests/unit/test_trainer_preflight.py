@@ -148,3 +148,13 @@ def test_a_trajectory_file_that_is_none(folder: Path) -> None:
 def test_validation_files_are_checked_too(folder: Path) -> None:
     write_questions([questions(1)[0].model_copy(update={"tools": ("teleport",)})], folder / "val.jsonl")
     assert "teleport" in str(refused(folder, val_files=[str(folder / "val.jsonl")], test_freq=1))
+
+
+def test_a_distilling_model_has_to_have_the_students_tokens(folder: Path) -> None:
+    other = folder / "other"
+    shutil.copytree(STUDENT, other)
+    tokenizer = json.loads((other / "tokenizer.json").read_text())
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][-1], "id": 4000, "content": "<|odd|>"})
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
+    error = refused(folder, distil_model=str(other))
+    assert error.field == "distil_model" and "<|odd|>" in error.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support import verl_cpu  # noqa: F401  isort: skip  (before anything of verl)
 
+import math
 import random
 from collections import Counter
 from pathlib import Path
@@ -18,11 +19,15 @@ from mentor.data import write_trajectories
 from mentor.errors import UserError
 from mentor.rewards import Weights, load_preset
 from mentor.trajectory import Question, Termination, Trajectory
+from mentor_trainer.config import make_spec
 from mentor_trainer.curriculum import Curriculum, pass_rates
 from mentor_trainer.verl_ext import replay
 from mentor_trainer.verl_ext.batch import arrange, order_of
+from mentor_trainer.verl_ext.distil import distilled
 from mentor_trainer.verl_ext.replay import MentorReplayBuffer
+from mentor_trainer.verl_ext.rollout_local.replica import device_of
 from mentor_trainer.weights import WeightSchedule
+from tests.support.training import spec_values, write_set
 
 
 def test_samples_come_in_the_order_of_drawing_whatever_ended_first() -> None:
@@ -196,3 +201,40 @@ def test_the_dataset_follows_the_curriculum_for_training_alone(tmp_path: Path) -
     assert [q.id for q in MentorDataset(OmegaConf.create(train), config=config).questions] == ["q1", "q0"]
     assert [q.id for q in MentorDataset(OmegaConf.create(val), config=config).questions] == ["q0", "q1", "q2"]
     assert Counter(q.id for q in MentorDataset(train, config=None).questions) == Counter(["q0", "q1", "q2"])
+
+
+def test_distillation_adds_the_teachers_opinion_of_every_token_that_the_student_said() -> None:
+    mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    advantages = torch.tensor([[0.5, 0.5, 9.0], [-1.0, 0.0, 0.0]])
+    student, teacher = torch.log(torch.tensor([[0.5, 0.25, 0.1]])), torch.log(torch.tensor([[0.25, 0.5, 0.9]]))
+    both = distilled(advantages, student.expand(2, 3), teacher.expand(2, 3), mask, coef=2.0, alone=False)
+    log2 = math.log(2)
+    assert torch.allclose(both, torch.tensor([[0.5 - 2 * log2, 0.5 + 2 * log2, 0.0], [-1.0 - 2 * log2, 0.0, 0.0]]))
+    alone = distilled(advantages, student.expand(2, 3), teacher.expand(2, 3), mask, coef=1.0, alone=True)
+    assert torch.allclose(alone, torch.tensor([[-log2, log2, 0.0], [-log2, 0.0, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"distil_model": "teacher", "use_kl": True}, "use_kl"),
+        ({"distil_alone": True}, "distil_alone"),
+        ({"backend": "vllm"}, "backend"),
+        ({"device": "cuda", "backend": "local", "tensor_parallel": 2, "n_gpus_per_node": 2}, "tensor_parallel"),
+    ],
+)
+def test_what_distillation_and_backends_ask_for(tmp_path: Path, changes: dict[str, Any], field: str) -> None:
+    write_set(tmp_path)
+    with pytest.raises(UserError) as caught:
+        make_spec({**spec_values(tmp_path), **changes})
+    assert caught.value.field == field
+
+
+def test_a_local_replica_on_a_gpu_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    assert device_of(1) == ("cpu", {})
+    monkeypatch.delenv("VERL_PLATFORM")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert [device_of(rank)[1]["CUDA_VISIBLE_DEVICES"] for rank in (0, 1, 2)] == ["4", "6", "4"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert device_of(3)[1]["CUDA_VISIBLE_DEVICES"] == "3"

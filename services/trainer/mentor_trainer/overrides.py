@@ -110,8 +110,9 @@ def _actor(spec: TrainSpec) -> Pairs:
     yield f"{actor}.grad_clip", spec.grad_clip
     yield f"{actor}.ppo_mini_batch_size", spec.mini_batch_size
     yield f"{actor}.ppo_epochs", spec.ppo_epochs
-    yield f"{actor}.use_kl_loss", spec.use_kl
-    yield f"{actor}.kl_loss_coef", spec.kl_coef
+    # With a teacher in its place the reference is asked for its probabilities, and its KL is measured; it costs nothing there.
+    yield f"{actor}.use_kl_loss", spec.use_kl or spec.distil_model is not None
+    yield f"{actor}.kl_loss_coef", spec.kl_coef if spec.use_kl else 0.0
     yield f"{actor}.kl_loss_type", "low_var_kl"
     yield f"{actor}.policy_loss.loss_mode", _LOSSES[spec.importance_ratio]
     yield f"{actor}.clip_ratio", spec.clip_ratio
@@ -223,6 +224,8 @@ def _gpu(spec: TrainSpec) -> Pairs:
     yield "actor_rollout_ref.rollout.gpu_memory_utilization", spec.gpu_memory_utilization
     yield "actor_rollout_ref.rollout.max_num_batched_tokens", tokens
     yield "actor_rollout_ref.rollout.load_format", "safetensors" if spec.lora_rank else "dummy"
+    if spec.rollout_backend == "local":  # its weights stay where they are
+        yield "actor_rollout_ref.rollout.free_cache_engine", False
 
 
 def _mentor(spec: TrainSpec, paths: RunPaths) -> Pairs:
@@ -231,6 +234,8 @@ def _mentor(spec: TrainSpec, paths: RunPaths) -> Pairs:
         "reward": spec.reward,
         "reward_weights_end": spec.reward_weights_end and spec.reward_weights_end.model_dump(),
         "reward_anneal_steps": spec.reward_anneal_steps,
+        "distil_coef": spec.distil_coef if spec.distil_model else None,
+        "distil_alone": spec.distil_alone,
         "judge": spec.judge,
         "chat_format": spec.chat_format,
         "seed": spec.seed,

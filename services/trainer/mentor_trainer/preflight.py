@@ -49,6 +49,7 @@ def check_spec(spec: TrainSpec, *, here: bool = True) -> Plan:
     """
     load_preset(spec.reward)
     chat_format = check_model(spec)
+    check_teacher(spec)
     questions = read_training(spec)
     validation = _read(spec.val_files, "val_files", spec.val_max_samples)
     _check_questions(spec, [*questions, *validation], chat_format)
@@ -93,6 +94,25 @@ def check_model(spec: TrainSpec) -> ChatFormat:
             allowed=f"at most {context - spec.max_prompt_length} with this max_prompt_length",
         )
     return load_format(tokenizer, spec.chat_format, **spec.template_kwargs)
+
+
+def check_teacher(spec: TrainSpec) -> None:
+    """The model of on-policy distillation, where there is one, has the student's tokens: ids are all that they share.
+
+    Raises:
+        UserError: it cannot be read, or has another vocabulary.
+    """
+    if spec.distil_model is None:
+        return
+    teacher: Any = load_tokenizer(Path(spec.distil_model), "distil_model")
+    student: Any = load_tokenizer(Path(spec.model))
+    ours, theirs = student.get_vocab(), teacher.get_vocab()
+    if ours != theirs:
+        odd = sorted(set(ours.items()) ^ set(theirs.items()))[0][0]
+        raise UserError(
+            f"{spec.distil_model} has another vocabulary than the student (such as {odd!r})", field="distil_model",
+            allowed="a model of the student's family; a black box teaches by its trajectories",
+        )  # fmt: skip
 
 
 def check_output(folder: Path) -> None:

@@ -26,7 +26,7 @@ from mentor_trainer.lifecycle.keeper import RESULTS, Keeper
 from mentor_trainer.methods import METHODS
 from mentor_trainer.overrides import RunPaths
 from mentor_trainer.preflight import Plan, check_services, check_spec
-from mentor_trainer.verl_ext import PLUGIN_MODULE
+from mentor_trainer.verl_ext import PLUGIN_MODULE, TEACHER_VARIABLE
 
 _TICK_SECONDS = 0.2
 _STOP_SECONDS = 90.0
@@ -180,5 +180,7 @@ def build_command(spec: TrainSpec, paths: RunPaths) -> Command:
         }
     if spec.device == "cpu" and spec.ray_address is None:
         environment["GLOO_SOCKET_IFNAME"] = "lo"  # ranks of one machine talk on loopback
+    if spec.distil_model is not None:
+        environment[TEACHER_VARIABLE] = str(Path(spec.distil_model).absolute())
     arguments = METHODS.get(spec.algorithm).command(spec, paths)
     return Command(arguments=arguments, environment=environment, log=paths.attempt / "train.log")

@@ -1,4 +1,5 @@
-"""verl's FSDP engine with two corrections: the divisor of a batch with losses, and checkpoints of any number of ranks.
+"""verl's FSDP engine with two corrections, the divisor of a batch with losses and checkpoints of any number of ranks, and a
+reference that may be another model than the student.
 
 Registered for the device ``cpu``, which verl ships no engine for, and for NVIDIA's GPUs under the vendor's key, which verl
 looks up before its own entry: verl stays unedited, and its engine stands under the plain key still.
@@ -6,6 +7,8 @@ looks up before its own entry: verl stays unedited, and its engine stands under 
 
 from __future__ import annotations
 
+import copy
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -14,10 +17,12 @@ from typing import Any, ClassVar
 import torch
 import torch.distributed as dist
 from tensordict import TensorDict
+from transformers import AutoConfig
 from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+from mentor_trainer.verl_ext import TEACHER_VARIABLE
 from mentor_trainer.verl_ext.reshard import reshard, saved_ranks
 
 MODEL_SECONDS = "max_model_seconds"
@@ -32,6 +37,12 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
     _passed_at: float | None = None
     _survivors: int | None = None
     """Sequences of the present mini-batch, over all ranks, that have a token to learn from; None outside of one."""
+
+    def __init__(self, model_config: Any, engine_config: Any, optimizer_config: Any, checkpoint_config: Any) -> None:
+        teacher = os.environ.get(TEACHER_VARIABLE)
+        if teacher and engine_config.forward_only:
+            model_config = of_teacher(model_config, teacher)
+        super().__init__(model_config, engine_config, optimizer_config, checkpoint_config)
 
     def forward_backward_batch(self, data: TensorDict, loss_function: Any, forward_only: bool = False) -> Any:
         """Loss and gradient of one mini-batch, averaged over the sequences that happened.
@@ -95,6 +106,14 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
 
     def _device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+
+def of_teacher(model_config: Any, folder: str) -> Any:
+    """verl's configuration of the student's model with a teacher's weights and architecture in their place."""
+    config = copy.deepcopy(model_config)
+    config.local_path = folder
+    config.hf_config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    return config
 
 
 def register_engine(device: str) -> None:

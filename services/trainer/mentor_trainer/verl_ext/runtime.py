@@ -24,6 +24,8 @@ class Runtime(Frozen):
     reward: str = "flexible"
     reward_weights_end: Weights | None = None
     reward_anneal_steps: int | None = None
+    distil_coef: float | None = None
+    distil_alone: bool = False
     judge: str = "math"
     chat_format: str = "auto"
     template_kwargs: dict[str, Any] = Field(default_factory=dict)

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 import transfer_queue as tq  # type: ignore[import-untyped]
+from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.workers.utils.padding import response_to_nested
 
 from mentor.errors import InfrastructureError
 from mentor.trajectory import Trajectory
 from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
 from mentor_trainer.verl_ext.batch import arrange, order_of
+from mentor_trainer.verl_ext.distil import distilled
 from mentor_trainer.verl_ext.engine import MODEL_SECONDS
 from mentor_trainer.verl_ext.metrics import rollout_metrics, trajectory_metrics
 from mentor_trainer.verl_ext.reward import TRACE
@@ -99,6 +103,24 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
             raise InfrastructureError(
                 f"step {self.global_steps}: {len(lost)} of {len(fields)} rollouts were lost to infrastructure: {reason}"
             )
+
+    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """verl's, and with a teacher in the reference's place the term of on-policy distillation."""
+        batch = super()._compute_advantage(batch, metrics)
+        if self.runtime.distil_coef is None:
+            return batch
+        names = ["advantages", "old_log_probs", "ref_log_prob", "response_mask"]
+        rows = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=names)
+        shape = rows["response_mask"]
+        padded = rows.to_padded_tensor()
+        mask = padded["response_mask"].to(torch.float32)
+        student, teacher = padded["old_log_probs"], padded["ref_log_prob"]
+        advantages = distilled(
+            padded["advantages"], student, teacher, mask, self.runtime.distil_coef, self.runtime.distil_alone
+        )
+        metrics["mentor/distil_kl"] = float(((student - teacher) * mask).sum() / mask.sum().clamp(min=1))
+        fields = TensorDict({"advantages": response_to_nested(advantages, shape)}, batch_size=len(batch))
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         """verl's, and how long the models worked in this step: passes of training, and the local engine's steps.

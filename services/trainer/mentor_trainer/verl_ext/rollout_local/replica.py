@@ -22,11 +22,11 @@ def server_name(replica_rank: int) -> str:
 class LocalServer:
     """A Ray actor around ``LocalEngine``, speaking verl's token-in/token-out interface."""
 
-    def __init__(self, model_path: str, max_batch: int, max_queue: int) -> None:
+    def __init__(self, model_path: str, max_batch: int, max_queue: int, device: str = "cpu") -> None:
         from mentor.inference.local.engine import LocalEngine
 
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-        self._engine = LocalEngine(model_path, max_batch=max_batch, max_queue=max_queue, threads=threads)
+        self._engine = LocalEngine(model_path, max_batch=max_batch, max_queue=max_queue, threads=threads, device=device)
         self._version: int | None = None
 
     async def ready(self) -> bool:
@@ -77,7 +77,7 @@ class LocalServer:
     async def abort_all_requests(self, reject_request: bool = False) -> None:
         await self._engine.pause()
 
-    # Memory is not handed back and forth between engine and trainer on a CPU.
+    # Memory is not handed back and forth between engine and trainer.
     async def wake_up(self) -> None: ...
     async def sleep(self) -> None: ...
     async def clear_kv_cache(self) -> None: ...
@@ -93,6 +93,7 @@ def start_server(replica_rank: int, model_path: str, max_num_seqs: int, node: st
     The trainer of a private Ray asks for it before it starts its own workers, so that both load at the same time.
     """
     concurrency = max(1000, max_num_seqs)
+    device, environment = device_of(replica_rank)
     node = node or ray.get_runtime_context().get_node_id()
     return (
         ray.remote(LocalServer)
@@ -102,9 +103,22 @@ def start_server(replica_rank: int, model_path: str, max_num_seqs: int, node: st
             num_cpus=0,
             max_concurrency=concurrency,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=True),
+            runtime_env={"env_vars": environment} if environment else None,
         )
-        .remote(model_path, max_num_seqs, concurrency)
+        .remote(model_path, max_num_seqs, concurrency, device)
     )
+
+
+def device_of(replica_rank: int) -> tuple[str, dict[str, str]]:
+    """Where a replica's model is, and what its process has to be told: a GPU is shared with the rank that feeds it.
+
+    Ray hides all GPUs from an actor that asks for none, and the rank holds the only share that there is to ask for.
+    """
+    if os.environ.get("VERL_PLATFORM") == "cpu":
+        return "cpu", {}
+    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    mine = seen[replica_rank % len(seen)] if seen else str(replica_rank)
+    return "cuda:0", {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "CUDA_VISIBLE_DEVICES": mine}
 
 
 def _node_of(_: Any) -> str:
