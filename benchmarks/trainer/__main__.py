@@ -9,6 +9,7 @@ from the same prompts, without tools (its trajectories end where ours make their
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 from transformers import AutoTokenizer
 
 from mentor.chat import load_format
@@ -27,6 +29,7 @@ from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Trajectory
 from mentor_trainer.config import TrainSpec, make_spec
 from mentor_trainer.events import TrainEvent
+from mentor_trainer.launcher import processes_of
 from mentor_trainer.run import run_training
 from tests.support.service_process import running_process
 from tests.support.training import STUDENT, questions, spec_values, write_set
@@ -47,9 +50,32 @@ def train(
             )
         )
         started, events = time.monotonic(), []
-        run_training(spec, folder / "a1", lambda event: events.append((time.monotonic() - started, event)))
+
+        def keep(event: TrainEvent) -> None:
+            events.append((time.monotonic() - started, event))
+            if len(events) == 1:
+                cold_start(events[0][0], (folder / "a1" / "handle").read_text().split(":")[0])
+
+        run_training(spec, folder / "a1", keep)
     records = [json.loads(line)["data"] for line in (folder / "a1" / "metrics.jsonl").read_text().splitlines()]
     return spec, events, records
+
+
+def cold_start(seconds: float, run: str) -> None:
+    """Where the time to the first step went: processor seconds of each process that was started for the run."""
+    spent: dict[str, float] = {}
+    for process in processes_of(run):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            name = " ".join(process.cmdline())[:200]
+            label = next((word for word in name.split() if word.startswith("ray::")), Path(name.split()[0]).name)
+            spent[f"{label} {process.pid}"] = times.user + times.system
+    total, cores = sum(spent.values()), os.cpu_count() or 1
+    print(
+        f"first step after {seconds:.1f} s; {total:.0f} processor seconds until then: {total / cores:.0f} s on {cores} cores"
+    )
+    for name, value in sorted(spent.items(), key=lambda item: -item[1])[:10]:
+        print(f"  {name:<40}{value:8.1f} s")
 
 
 def report(events: list[tuple[float, TrainEvent]], records: list[dict[str, Any]], warm: int) -> dict[str, float]:
@@ -64,7 +90,6 @@ def report(events: list[tuple[float, TrainEvent]], records: list[dict[str, Any]]
     print(f"  {'in models':<16}{model:8.0%}   forward and backward passes of trainer and engine, and drawing tokens")
     print(f"  {'outside':<16}{1 - model:8.0%}")
     print(f"  {'tokens a second':<16}{tokens:8.0f}   of responses, by the whole step")
-    print(f"  {'first step':<16}{events[0][0]:8.1f} s  from the start of the run to the end of its first step")
     return {**median, "outside": 1 - model, "tokens_per_second": tokens, "first_step": events[0][0]}
 
 

@@ -80,6 +80,7 @@ class Cluster:
             RAY,
             "start",
             "--block",
+            f"--dashboard-agent-listen-port={free_port()}",  # a fixed one else, which two nodes of a machine cannot share
             "--node-ip-address=127.0.0.1",
             "--object-store-memory=200000000",
             *arguments,

@@ -61,6 +61,19 @@ def test_a_gpu_run_packs_sequences_and_a_cpu_run_does_not() -> None:
     assert parsed(backend="sglang")["actor_rollout_ref.rollout.name"] == "sglang"
 
 
+def test_a_cluster_says_itself_what_its_nodes_have() -> None:
+    """Ray refuses resources for a cluster that is up already."""
+    alone, cluster = (parsed(device="cpu", ray_address=a, nnodes=1) for a in (None, "http://head:8265"))
+    assert any(key.startswith("ray_kwargs.ray_init.num_") for key in alone)
+    assert not any(key.startswith("ray_kwargs.ray_init") for key in cluster)
+
+
+def test_ranks_of_a_cpu_run_are_logical_gpus_and_share_a_mini_batch() -> None:
+    two = parsed(device="cpu", n_gpus_per_node=2, train_batch_size=8, mini_batch_size=4, rollouts=3, micro_batch_size=4)
+    assert two["ray_kwargs.ray_init.num_gpus"] == two["trainer.n_gpus_per_node"] == 2
+    assert two["actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu"] == 3, "6 rows of each rank"
+
+
 def test_a_resumed_run_names_its_checkpoint_and_a_fresh_one_resumes_nothing() -> None:
     resumed = parsed(
         RunPaths(checkpoints=PATHS.checkpoints, attempt=PATHS.attempt, resume_from=Path("/o/c/global_step_3"))

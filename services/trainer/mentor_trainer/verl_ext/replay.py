@@ -14,7 +14,7 @@ from typing import Any
 import transfer_queue as tq  # type: ignore[import-untyped]
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.03
 """verl looks for finished rollouts every two seconds, longer than a small model needs for all of them."""
 
 
