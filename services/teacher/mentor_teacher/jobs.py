@@ -13,7 +13,6 @@ from mentor.inference.facts import server_facts
 from mentor.jobs.handler import JobContext, Stopped
 from mentor.rollout.solve import offer_tools, solve
 from mentor.trajectory import Question
-from mentor_teacher.filters import function
 from mentor_teacher.importers import IMPORTERS
 from mentor_teacher.output.dataset import FILES, write_dataset
 from mentor_teacher.output.manifest import Origin
@@ -37,10 +36,9 @@ class TeacherJob:
 
     def validate(self, spec: TeacherSpec) -> None:
         """Read everything that the job will read, before it is accepted."""
-        wanted(spec)
-        for use in spec.filters:
-            if isinstance(use, function.Settings):
-                function.load(use)
+        verifiable_questions(spec)
+        for number, use in enumerate(spec.filters):
+            use.check(f"filters.{number}")
         spec.model.check()
 
     def run(self, spec: TeacherSpec, context: JobContext) -> dict[str, Any]:
