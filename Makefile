@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills teacher-kills bench-adaptive bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -102,6 +102,9 @@ bench: setup  ## throughput of the services on this machine
 bench-rollout: setup  ## what scheduling a trajectory costs, from 32 to 4,000 in flight, beside a bare HTTP client
 	$(BIN)/python -m benchmarks.rollout
 
+bench-adaptive: setup  ## the concurrency that is found for servers that queue, refuse or slow down, and beside another client
+	$(BIN)/python -m benchmarks.adaptive
+
 bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
 	$(BIN)/python -m benchmarks.evaluation
 
@@ -146,6 +149,9 @@ vllm-proof: setup .venv-vllm/.installed  ## a real vLLM, its CPU build (some gig
 
 eval-kills: setup  ## 1,000 questions while everything is killed at random, twice; results as if nothing had happened
 	$(BIN)/python -m pytest tests/proofs/test_evaluation_kills.py --timeout 3600 -s
+
+teacher-kills: setup  ## 2,000 questions for a teacher while everything is killed at random, twenty times
+	$(BIN)/python -m pytest tests/proofs/test_teacher_kills.py --timeout 3600 -s
 
 bfcl-proof: setup  ## BFCL whole: gold, spoiled and mixed results of all entries, the official scorer beside ours, through a server
 	$(BIN)/python -m pytest tests/proofs/test_bfcl.py --timeout 3600 -s

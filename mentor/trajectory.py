@@ -123,6 +123,10 @@ class Turn(Frozen):
     observation_ids: tuple[int, ...] = ()
     finish_reason: str = "stop"
     """``stop`` (end-of-turn token), ``length`` (budget), ``abort``."""
+    prompt_tokens: int | None = None
+    """As the server counts what it was sent; in token mode the ids say it."""
+    generated_tokens: int | None = None
+    """As the server counts what it wrote, reasoning included."""
 
 
 class Trajectory(Frozen):

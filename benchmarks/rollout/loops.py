@@ -13,9 +13,11 @@ import aiohttp
 from benchmarks.rollout.server import MODEL
 from mentor.grading import make_judge
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, SamplingParams
+from mentor.inference.pool import EndpointPool, Member
 from mentor.rollout import ChatPolicy, RolloutLimits, Schedule, Task, run_many
 from mentor.rollout.journal import Journal, draw
 from mentor.rollout.solve import CORRECT
+from mentor.rollout.wanted import Wanted
 from mentor.tools import MATH_TOOLS
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, Question, ToolCall, Trajectory
@@ -34,20 +36,25 @@ class Adds:
         return Observation(name="add", content=str(call.arguments["firstNumber"] + call.arguments["secondNumber"]))
 
 
+def questions(count: int) -> list[Question]:
+    """So many, each with the same answer."""
+    return [Question(id=f"q{n}", question=TEXT.format(n=n), answers=("5",)) for n in range(count)]
+
+
 def tasks(count: int) -> list[Task]:
     """One sample each of so many questions."""
-    return [Task(question=Question(id=f"q{n}", question=TEXT.format(n=n), answers=("5",))) for n in range(count)]
+    return [Task(question=question) for question in questions(count)]
 
 
 @asynccontextmanager
 async def policy(port: int) -> AsyncIterator[ChatPolicy]:
     """Our chat policy on that server."""
-    server = OpenAIServer(Endpoint(url=f"http://127.0.0.1:{port}", model=MODEL))
-    await server.check()
+    pool = EndpointPool([Member(OpenAIServer(Endpoint(url=f"http://127.0.0.1:{port}", model=MODEL)), "server")])
+    await pool.check()
     try:
-        yield ChatPolicy(OpenAIChatClient(server), MODEL)
+        yield ChatPolicy(OpenAIChatClient(pool), MODEL)
     finally:
-        await server.close()
+        await pool.close()
 
 
 async def ours(port: int, count: int, in_flight: int) -> list[Trajectory]:
@@ -69,11 +76,12 @@ async def judged(port: int, count: int, in_flight: int, folder: Path) -> int:
         return trajectory.model_copy(update={"metadata": {CORRECT: right}})
 
     journal = Journal(folder / "journal.jsonl")
+    wanted = Wanted(questions(count), 1, journal.done, lambda _: False)
     async with policy(port) as asked:
         await draw(
-            tasks(count), journal, asked, lambda _: tools, RolloutLimits(), SAMPLING,
+            wanted, journal, asked, lambda _: tools, RolloutLimits(), SAMPLING,
             schedule=Schedule(concurrency=in_flight), max_infrastructure_share=0.0, finish=finish,
-            on_done=lambda done, total: None, should_stop=lambda: False,
+            on_done=lambda: None, should_stop=lambda: False,
         )  # fmt: skip
     journal.close()
     return len(journal.done)

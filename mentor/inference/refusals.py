@@ -6,6 +6,8 @@ OpenAI's codes are not spoken by all (vLLM, SGLang, TGI and gateways put the rea
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -14,11 +16,14 @@ from mentor.errors import (
     ContextLengthError,
     InfrastructureError,
     MentorError,
+    OverloadedError,
     RequestRefusedError,
     UserError,
 )
+from mentor.inference.faults import REFUSES_NOW, UNAVAILABLE, Fault
 from mentor.rpc.errors import from_http
 
+_MAX_RETRY_AFTER_S = 3600.0
 _ONE_REQUEST = frozenset({400, 413, 422})
 _CONTEXT = re.compile(
     r"context[ _-]?(length|size|window)|max_model_len|maximum (allowed )?(number of )?(input )?(tokens|length)"
@@ -39,11 +44,29 @@ def refusal(response: httpx.Response, *, served_before: bool) -> MentorError:
             then a change at the server, not a mistake in the configuration.
     """
     error = from_http(response)
+    if response.status_code == 429 or (response.status_code == 503 and "retry-after" in response.headers):
+        return OverloadedError(error.message, retry_after=_asked_for(response.headers.get("retry-after")) or 0.0)
+    if response.status_code == 503 and isinstance(error, InfrastructureError):
+        return Fault(UNAVAILABLE, error.message)
     if response.status_code in _ONE_REQUEST:
         return _of_one_request(error, response.text)
     if served_before and isinstance(error, UserError):
-        return InfrastructureError(f"the model server now refuses what it took before: {error.message}")
+        return Fault(REFUSES_NOW, f"the model server now refuses what it took before: {error.message}")
     return error
+
+
+def _asked_for(header: str | None) -> float | None:
+    """Seconds of a Retry-After (a number, or a date), an hour at most; None where it is neither, or past."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return min(seconds, _MAX_RETRY_AFTER_S) if seconds > 0 else None
 
 
 def _of_one_request(error: MentorError, body: str) -> RequestRefusedError:

@@ -13,23 +13,26 @@ from typing import NamedTuple
 import aiohttp
 import httpx
 
-from mentor.errors import DeadlineError, InfrastructureError
+from mentor.errors import DeadlineError
+from mentor.inference.faults import CUT_OFF, UNREACHABLE, Fault
 from mentor.rpc.channels import PerLoop
 
 _IDLE_S = 30.0
 
 
 class Answer(NamedTuple):
-    """Status and body; beside an error's status what it answered, and the type of its body."""
+    """Status and body; beside an error's status what it answered, the type of its body, and when it may be asked again."""
 
     status: int
     content: bytes
     request: httpx.Request | None = None
     content_type: str = ""
+    retry_after: str = ""
 
     def as_response(self) -> httpx.Response:
         """In the form that the reading of errors takes."""
-        headers = {"content-type": self.content_type} if self.content_type else {}
+        named = {"content-type": self.content_type, "retry-after": self.retry_after}
+        headers = {name: value for name, value in named.items() if value}
         return httpx.Response(self.status, headers=headers, content=self.content, request=self.request)
 
 
@@ -47,7 +50,7 @@ class ModelTransport:
 
         Raises:
             DeadlineError: there was none within ``timeout_s``.
-            InfrastructureError: the server cannot be reached, or broke off.
+            Fault: the server cannot be reached, or broke off.
         """
         try:
             async with asyncio.timeout(timeout_s), self._sessions.get().request(
@@ -58,11 +61,14 @@ class ModelTransport:
             raise DeadlineError(f"{self.base} did not answer within {timeout_s:.0f} s") from error
         except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise InfrastructureError(f"cannot reach the model server {self.base}: {reason}") from error
+            if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionResetError):
+                raise Fault(CUT_OFF, f"the model server {self.base} broke off: {reason}") from error
+            raise Fault(UNREACHABLE, f"cannot reach the model server {self.base}: {reason}") from error
         if answer.status < 400:
             return Answer(answer.status, content)
         request = httpx.Request(method, self.base + path, headers=dict(headers))
-        return Answer(answer.status, content, request, answer.headers.get("content-type", ""))
+        named = (answer.headers.get(name, "") for name in ("content-type", "retry-after"))
+        return Answer(answer.status, content, request, *named)
 
     async def close(self) -> None:
         """Close this loop's connections."""

@@ -22,6 +22,21 @@ FAMILIES: Final = {
     "mentor_model_server_start_seconds": ("Seconds until they served, in sum.", ("kind", "engine")),
     "mentor_model_server_restarts": ("Model servers of jobs started again, by reason.", ("kind", "engine", "reason")),
     "mentor_model_server_tokens": ("Tokens that model servers of jobs counted.", ("kind", "engine", "direction")),
+    "mentor_model_requests": (
+        "Requests that jobs made of model endpoints, by outcome.",
+        ("kind", "endpoint", "outcome"),
+    ),
+    "mentor_model_request_seconds": ("Seconds of those that were answered, in sum.", ("kind", "endpoint")),
+    "mentor_model_tokens": (
+        "Tokens of answered requests, as the endpoints count them.",
+        ("kind", "endpoint", "direction"),
+    ),
+    "mentor_model_faults": ("What model endpoints did wrong, by its name.", ("kind", "endpoint", "fault")),
+    "mentor_model_breaker_opened": (
+        "Times that an endpoint was left alone, by reason.",
+        ("kind", "endpoint", "reason"),
+    ),
+    "mentor_budgets_used": ("Jobs that stopped drawing because a budget was used up.", ("kind", "budget")),
     "mentor_teacher_fates": ("Trajectories of teacher jobs: kept, surplus, lost, or a filter's.", ("kind", "fate")),
     "mentor_training_steps": ("Training steps done by jobs.", ("kind",)),
 }

@@ -14,6 +14,7 @@ from mentor.chat import parse_turn
 from mentor.chat.hermes import MALFORMED
 from mentor.errors import ContextLengthError
 from mentor.inference.base import ChatClient, ChatCompletion, SamplingParams
+from mentor.rollout.policy import Enter
 from mentor.rollout.prompts import opening_messages
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, Question, Turn
@@ -32,14 +33,19 @@ class ChatPolicy:
         model: str | None = None,
         system: str | None = None,
         context_limit: int | None = None,
+        send_reasoning: bool = False,
+        enter: Enter | None = None,
     ) -> None:
         self.client = client
+        self.send_reasoning = send_reasoning
+        self.enter = enter
         self.model = model
         self.system = system
         self.context_limit = context_limit
 
     def start(self, question: Question, tools: Sequence[ToolSpec]) -> ChatConversation:
-        return ChatConversation(self.client, opening_messages(question, self.system), tools, self.context_limit)
+        opening = opening_messages(question, self.system)
+        return ChatConversation(self.client, opening, tools, self.context_limit, self.send_reasoning)
 
 
 class ChatConversation:
@@ -53,8 +59,10 @@ class ChatConversation:
         messages: list[dict[str, Any]],
         tools: Sequence[ToolSpec],
         context_limit: int | None = None,
+        send_reasoning: bool = False,
     ) -> None:
         self.client = client
+        self.send_reasoning = send_reasoning
         self.messages = messages
         self.tools = [tool.openai() for tool in tools]
         self.context_limit = context_limit
@@ -72,6 +80,8 @@ class ChatConversation:
             token_ids=reply.token_ids,
             logprobs=reply.logprobs,
             finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            generated_tokens=reply.completion_tokens,
         )
         return turn, parsed.answer
 
@@ -106,7 +116,10 @@ class ChatConversation:
         return ()
 
     def append(self, turn: Turn, observations: Sequence[Observation], observation_ids: Sequence[int]) -> None:
-        self.messages = [*self.messages, assistant_message(turn)]
+        message = assistant_message(turn)
+        if self.send_reasoning and turn.reasoning:
+            message["reasoning_content"] = turn.reasoning
+        self.messages = [*self.messages, message]
         for call, seen in zip(turn.tool_calls, observations, strict=True):
             self.messages.append({"role": "tool", "tool_call_id": call.id, "name": seen.name, "content": seen.content})
         self._context += sum(_estimate(seen.content) for seen in observations)

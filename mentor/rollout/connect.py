@@ -6,10 +6,11 @@ engine loads into this process, or which a model server of the job's own serves 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -17,6 +18,9 @@ from mentor.chat import ChatFormat, load_format
 from mentor.data.files import check_readable
 from mentor.errors import UserError
 from mentor.inference import Endpoint, OpenAIChatClient, OpenAIServer, OpenAITokenClient
+from mentor.inference.pool import EndpointPool, Member
+from mentor.inference.pool.concurrency import AdaptiveLimit
+from mentor.inference.pool.reporting import reported
 from mentor.inference.servers.spec import ServeSpec
 from mentor.inference.servers.watch import Watch
 from mentor.reach import Reach
@@ -26,10 +30,30 @@ from mentor.rollout.driver import ToolsetFactory
 from mentor.rollout.policy import Policy, TokenPolicy
 from mentor.rpc.credentials import secret
 from mentor.rpc.retry import RetryPolicy
+from mentor.tools.builtin import MATH_TOOLS
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.source import load_tools
+from mentor.tools.spec import ToolSpec
 from mentor.tools.toolbox import ToolBox
 from mentor.trajectory import Frozen
+
+
+class Replica(Frozen):
+    """A further endpoint of a model; ``name`` and key are the first one's where they are not given."""
+
+    url: Annotated[str, Reach.MODEL]
+    name: str | None = None
+    api_key_env: Annotated[str | None, Reach.VARIABLE] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_url(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _http(self) -> Self:
+        _require_http("url", self.url)
+        return self
 
 
 class ModelSource(Frozen):
@@ -38,10 +62,16 @@ class ModelSource(Frozen):
     ``mode``: ``token`` (ids in, ids out; needs ``tokenizer`` for a URL), ``chat`` (the server renders and parses), or
     ``auto``: token for a path or where a tokenizer is given, else chat. ``serve``: the job starts a model server for the
     path, and ends it. ``template_kwargs`` (``enable_thinking``) go into the chat template, here or at the server.
+    ``send_reasoning``: reasoning that a chat server gave apart goes back to it with the turn (interleaved thinking).
     """
 
     url: Annotated[str | None, Reach.MODEL] = None
     name: str | None = None
+    replicas: tuple[Replica, ...] = Field(
+        default=(),
+        max_length=256,
+        description="further endpoints of the same model: a URL, or {url, name, api_key_env}",
+    )
     path: Annotated[str | None, Reach.PATH] = None
     serve: ServeSpec | None = Field(default=None, description="a model server that the job starts for `path`")
     mode: Literal["auto", "token", "chat"] = "auto"
@@ -54,6 +84,7 @@ class ModelSource(Frozen):
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of the local engine")
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    send_reasoning: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -61,8 +92,10 @@ class ModelSource(Frozen):
             raise ValueError(
                 "give either url (an OpenAI-compatible endpoint) or path (a folder in Hugging Face format)"
             )
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url is {self.url!r}; allowed: http://... or https://...")
+        if self.url is not None:
+            _require_http("url", self.url)
+        if self.replicas and self.url is None:
+            raise ValueError("replicas go with url: they are further endpoints of the same model")
         if self.url is not None and not self.name:
             raise ValueError("name is missing: the model's id at the endpoint")
         if self.serve is not None and self.path is None:
@@ -105,9 +138,15 @@ class ToolBackends(Frozen):
     deadline_s: float = Field(default=60.0, gt=0)
 
 
-def registry_for(tools_file: str | None, search_url: str | None = None) -> ToolRegistry:
-    """Built-in tools and those of a user's ``tools.py``."""
-    return ToolRegistry(load_tools(Path(tools_file)) if tools_file else (), search_url)
+def registry_for(
+    tools_file: str | None, search_url: str | None = None, sandbox_tools: Sequence[ToolSpec] = ()
+) -> ToolRegistry:
+    """Built-in tools and those of a user's ``tools.py``; tools of the sandbox are offered beside those offered by default."""
+    own = load_tools(Path(tools_file)) if tools_file else []
+    if not sandbox_tools:
+        return ToolRegistry(own, search_url)
+    default = (*(own or MATH_TOOLS), *sandbox_tools)
+    return ToolRegistry((*own, *sandbox_tools), search_url, tuple(tool.name for tool in default))
 
 
 @asynccontextmanager
@@ -121,12 +160,20 @@ async def open_toolsets(backends: ToolBackends, registry: ToolRegistry) -> Async
         await box.close()
 
 
+def _require_http(field: str, url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{field} is {url!r}; allowed: http://... or https://...")
+
+
 @asynccontextmanager
-async def open_policy(source: ModelSource, watch: Watch | None = None) -> AsyncIterator[Policy]:
+async def open_policy(
+    source: ModelSource, watch: Watch | None = None, adaptive_up_to: int | None = None
+) -> AsyncIterator[Policy]:
     """The model, connected, loaded or served, and let go at the end.
 
     Args:
-        watch: the job's context: it keeps the log of a server that is started, and hears how it is.
+        watch: the job's context: it keeps the log of a server that is started, and hears how servers are.
+        adaptive_up_to: find how much each endpoint bears, up to so many requests at once; None leaves that to the caller.
 
     Raises:
         UserError: the path holds no usable model, or the endpoint does not serve ``name``.
@@ -135,28 +182,51 @@ async def open_policy(source: ModelSource, watch: Watch | None = None) -> AsyncI
     """
     source.check()
     if source.serve is not None:
-        async with _served_policy(source, source.serve, watch) as policy:
+        async with _served_policy(source, source.serve, watch, adaptive_up_to) as policy:
             yield policy
         return
     if source.path is not None:
         async with _local_policy(source) as policy:
             yield policy
         return
-    key = _key(source.api_key_env) if source.api_key_env else None
-    server = OpenAIServer(Endpoint(url=source.url or "", model=source.name or "", api_key=key))
+    members = [Member(OpenAIServer(one), urlsplit(one.url).netloc) for one in _endpoints(source)]
+    async with _pooled(source, members, _chat_format(source), watch, adaptive_up_to) as policy:
+        yield policy
+
+
+def _endpoints(source: ModelSource) -> Iterator[Endpoint]:
+    first = _key(source.api_key_env) if source.api_key_env else None
+    yield Endpoint(url=source.url or "", model=source.name or "", api_key=first)
+    for replica in source.replicas:
+        key = _key(replica.api_key_env) if replica.api_key_env else first
+        yield Endpoint(url=replica.url, model=replica.name or source.name or "", api_key=key)
+
+
+@asynccontextmanager
+async def _pooled(
+    source: ModelSource,
+    members: Sequence[Member],
+    chat_format: ChatFormat | None,
+    watch: Watch | None,
+    adaptive_up_to: int | None,
+) -> AsyncIterator[Policy]:
+    """Endpoints as one policy: token mode where there is a chat format, else chat."""
+    if adaptive_up_to is not None:
+        for member in members:
+            member.adaptive = AdaptiveLimit(adaptive_up_to)
+    pool = EndpointPool(members)
     try:
-        await server.check()
-        yield _policy(source, server, _chat_format(source))
+        await pool.check()
+        enter = pool.enter if adaptive_up_to is not None else None
+        async with reported(pool, watch):
+            if chat_format is None:
+                client = OpenAIChatClient(pool, source.template_kwargs)
+                yield ChatPolicy(client, source.label, source.system, pool.context_limit, source.send_reasoning, enter)
+            else:
+                tokens = OpenAITokenClient(pool)
+                yield TokenPolicy(tokens, chat_format, source.label, source.system, pool.context_limit, enter)
     finally:
-        await server.close()
-
-
-def _policy(source: ModelSource, server: OpenAIServer, chat_format: ChatFormat | None) -> Policy:
-    """Token mode where there is a chat format, else chat."""
-    if chat_format is None:
-        client = OpenAIChatClient(server, source.template_kwargs)
-        return ChatPolicy(client, source.label, source.system, server.context_limit)
-    return TokenPolicy(OpenAITokenClient(server), chat_format, source.label, source.system, server.context_limit)
+        await pool.close()
 
 
 def _chat_format(source: ModelSource) -> ChatFormat | None:
@@ -176,14 +246,17 @@ def _key(variable: str) -> str:
 
 
 @asynccontextmanager
-async def _served_policy(source: ModelSource, serve: ServeSpec, watch: Watch | None) -> AsyncIterator[Policy]:
+async def _served_policy(
+    source: ModelSource, serve: ServeSpec, watch: Watch | None, adaptive_up_to: int | None
+) -> AsyncIterator[Policy]:
     from mentor.inference.servers.serving import serving
 
     chat_format = _chat_format(source)  # before the server: what cannot be rendered is refused while nothing is spent
     folder = Path(source.path or "")
     async with serving(serve, folder, source.label, threads=source.threads, watch=watch) as server:
-        await server.check()
-        yield _policy(source, server, chat_format)
+        members = [Member(server, serve.engine)]
+        async with _pooled(source, members, chat_format, watch, adaptive_up_to) as policy:
+            yield policy
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Protocol
 from mentor.inference.base import SamplingParams
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.loop import ToolRunner, rollout
-from mentor.rollout.policy import Policy
+from mentor.rollout.policy import Admitting, Policy
 from mentor.trajectory import Frozen, Question, Trajectory
 
 
@@ -44,6 +44,18 @@ class Sampler(Protocol):
 Finish = Callable[[Task, Trajectory], Awaitable[Trajectory]]
 
 
+class TaskSource(Protocol):
+    """Tasks that depend on what became of earlier ones."""
+
+    async def take(self) -> Task | None:
+        """The next, once it is known; None when there will be no more."""
+        ...
+
+    def settle(self, task: Task, trajectory: Trajectory) -> None:
+        """One that was taken has ended, finished by ``finish``."""
+        ...
+
+
 class Schedule(Frozen):
     """How many trajectories run at once, and how often an infrastructure failure is tried again."""
 
@@ -52,8 +64,20 @@ class Schedule(Frozen):
     backoff_s: float = 1.0
 
 
+class _Listed:
+    """Tasks that are known beforehand."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = iter(tasks)
+
+    async def take(self) -> Task | None:
+        return next(self._tasks, None)
+
+    def settle(self, task: Task, trajectory: Trajectory) -> None: ...
+
+
 async def run_many(
-    tasks: Iterable[Task],
+    tasks: Iterable[Task] | TaskSource,
     policy: Policy,
     toolset_for: ToolsetFactory,
     limits: RolloutLimits,
@@ -69,11 +93,13 @@ async def run_many(
     is still ``infrastructure`` after ``schedule.attempts`` tries is yielded as such: the caller counts it, apart.
     ``finish`` completes each trajectory in its own slot (judges it): a slow one holds up nobody else, and a caller that
     takes results slowly holds up everybody, so that nothing piles up. The work for a trajectory does not grow with the
-    number in flight.
+    number in flight. Where the policy says how much its endpoints bear (``Admitting``), a task is taken only when there
+    is room for it.
     Closing the iterator cancels what is in flight.
     """
     schedule = schedule or Schedule()
-    source = iter(tasks)
+    source: TaskSource = _Listed(tasks) if isinstance(tasks, Iterable) else tasks
+    enter = policy.enter if isinstance(policy, Admitting) else None
     finished: asyncio.Queue[tuple[Task, Trajectory] | BaseException | None] = asyncio.Queue(schedule.concurrency)
 
     async def attempt(task: Task) -> Trajectory:
@@ -85,12 +111,26 @@ async def run_many(
             await sleep(schedule.backoff_s * 2**number)
         return trajectory
 
+    async def one() -> tuple[Task, Trajectory] | None:
+        entry = await enter() if enter else None
+        try:
+            task = await source.take()
+            if task is None:
+                return None
+            trajectory = await attempt(task)
+        finally:
+            if entry:
+                entry.leave()
+        if finish:
+            trajectory = await finish(task, trajectory)
+        source.settle(task, trajectory)
+        return task, trajectory
+
     async def slot() -> None:
         """Takes one task after another; says None when there are no more."""
         try:
-            for task in source:
-                trajectory = await attempt(task)
-                await finished.put((task, await finish(task, trajectory) if finish else trajectory))
+            while (drawn := await one()) is not None:
+                await finished.put(drawn)
             await finished.put(None)
         except Exception as error:
             await finished.put(error)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from mentor.data import iter_trajectories
 from mentor.errors import InfrastructureError
 from mentor.inference import SamplingParams
-from mentor.rollout.driver import Finish, Sampler, Schedule, Task, ToolsetFactory, run_many
+from mentor.rollout.driver import Finish, Sampler, Schedule, ToolsetFactory, run_many
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.loop import rollout
 from mentor.rollout.policy import Policy
-from mentor.trajectory import Question, Trajectory
+from mentor.rollout.wanted import Wanted
+from mentor.trajectory import Trajectory
 
 
 class Journal:
@@ -52,23 +53,23 @@ class Journal:
 class OutageBudget:
     """How many trajectories may be lost to infrastructure before going on would only pretend to work."""
 
-    def __init__(self, tasks: int, share: float) -> None:
-        self.allowed = int(tasks * share)
+    def __init__(self, share: float) -> None:
+        self.share = share
         self.lost = 0
 
-    def spend(self, trajectory: Trajectory) -> None:
-        """Count a lost trajectory.
+    def spend(self, trajectory: Trajectory, of: int) -> None:
+        """Count a lost trajectory, of so many that are known to be wanted.
 
         Raises:
             InfrastructureError: that was one too many.
         """
         self.lost += 1
-        if self.lost > self.allowed:
+        if self.lost > int(of * self.share):
             raise InfrastructureError(f"{self.lost} trajectories lost to infrastructure; the last: {trajectory.error}")
 
 
 async def draw(
-    tasks: Sequence[Task],
+    wanted: Wanted,
     journal: Journal,
     policy: Policy,
     toolset_for: ToolsetFactory,
@@ -78,46 +79,33 @@ async def draw(
     schedule: Schedule,
     max_infrastructure_share: float,
     finish: Finish,
-    on_done: Callable[[int, int], None],
+    on_done: Callable[[], None],
     should_stop: Callable[[], bool],
     sampler: Sampler = rollout,
 ) -> bool:
-    """Draw what the journal does not hold yet.
+    """Draw what is wanted into the journal.
 
     Args:
         finish: completes a trajectory before it is written (judges it).
-        on_done: told the number done and the number of tasks after each.
+        on_done: told after each that has been written, and once before the first.
 
     Returns:
-        True when all are done, False if ``should_stop`` cut it short.
+        True when all are done or a budget is used up, False if ``should_stop`` cut it short.
 
     Raises:
-        InfrastructureError: more trajectories were lost to outages than ``max_infrastructure_share`` of the tasks.
+        InfrastructureError: more trajectories were lost to outages than ``max_infrastructure_share`` of those wanted.
     """
-    missing = [t for t in tasks if not _kept(journal.done.get((t.question.id, t.sample)))]
-    done = len(tasks) - len(missing)
-    budget = OutageBudget(len(tasks), max_infrastructure_share)
-    on_done(done, len(tasks))
-    stream = run_many(missing, policy, toolset_for, limits, sampling, schedule, finish=finish, sampler=sampler)
+    budget, known = OutageBudget(max_infrastructure_share), wanted.known
+    on_done()
+    stream = run_many(wanted, policy, toolset_for, limits, sampling, schedule, finish=finish, sampler=sampler)
     try:
         async for _, trajectory in stream:
             journal.add(trajectory)
             if trajectory.failed:
-                budget.spend(trajectory)
-            done += 1
-            on_done(done, len(tasks))
+                budget.spend(trajectory, known)
+            on_done()
             if should_stop():
                 return False
     finally:
         await stream.aclose()  # type: ignore[attr-defined]
     return True
-
-
-def _kept(trajectory: Trajectory | None) -> bool:
-    return trajectory is not None and not trajectory.failed
-
-
-def tasks_for(questions: Iterable[Question], samples: int) -> list[Task]:
-    """Every sample of every question, first samples first."""
-    pool = list(questions)
-    return [Task(question=question, sample=sample) for sample in range(samples) for question in pool]

@@ -6,8 +6,8 @@ the server. The agent loop sees one interface, ``Conversation``, and never knows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from mentor.chat import ChatFormat
 from mentor.inference.base import SamplingParams, TokenClient
@@ -44,6 +44,25 @@ class Conversation(Protocol):
         ...
 
 
+class Entered(Protocol):
+    """A trajectory that has been let in."""
+
+    def leave(self) -> None:
+        """It has ended."""
+        ...
+
+
+Enter = Callable[[], Awaitable[Entered]]
+"""Waits until the model's endpoints have room for a trajectory more."""
+
+
+@runtime_checkable
+class Admitting(Protocol):
+    """A policy whose endpoints say when there is room; ``enter`` is None where whoever asks decides that."""
+
+    enter: Enter | None
+
+
 class Policy(Protocol):
     """A model that can be asked."""
 
@@ -67,8 +86,10 @@ class TokenPolicy:
         model: str | None = None,
         system: str | None = None,
         context_limit: int | None = None,
+        enter: Enter | None = None,
     ) -> None:
         self.client = client
+        self.enter = enter
         self.chat_format = chat_format
         self.model = model
         self.system = system

@@ -37,7 +37,9 @@ class ToolRegistry:
         return list(self._specs)
 
     def for_question(self, question: Question) -> tuple[ToolSpec, ...]:
-        """The question's tools: its own (``env``), those it names, else the default.
+        """The question's tools: its own (``func_schemas``), those it names, else the default.
+
+        A schema without source (``env``) is that of a tool which somebody else has: this registry, or else the sandbox.
 
         Raises:
             UserError: a named tool is not registered, or a schema is malformed.
@@ -57,8 +59,10 @@ class ToolRegistry:
         function = schema.get("function", schema)
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise UserError(f"question {question.id}: a tool schema has no name", field="func_schemas")
-        source = question.env or ""
-        if SEARCH_URL_PLACEHOLDER in source and self._search_url:
+        source = question.env
+        if source is None and function["name"] in self._specs:
+            return self._specs[function["name"]]
+        if source is not None and SEARCH_URL_PLACEHOLDER in source and self._search_url:
             source = source.replace(SEARCH_URL_PLACEHOLDER, self._search_url)
         return ToolSpec(
             name=function["name"],

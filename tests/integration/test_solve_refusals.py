@@ -17,7 +17,8 @@ from mentor.inference.local.server import build
 from mentor.inference.local.settings import ModelServerSettings
 from mentor.rollout.connect import ModelSource
 from mentor.rollout.limits import RolloutLimits
-from mentor.rollout.solve import SolveSpec, load_questions, solve
+from mentor.rollout.solve import load_questions, solve
+from mentor.rollout.spec import SolveSpec
 from mentor.serving.runner import running
 from mentor.trajectory import Question, Termination, Trajectory
 from tests.support.openai_server import MODEL, Reply, openai_server, refused, said

@@ -25,7 +25,8 @@ from mentor.data import write_questions, write_trajectories
 from mentor.errors import InfrastructureError
 from mentor.inference import SamplingParams
 from mentor.rollout.connect import ModelSource, ToolBackends
-from mentor.rollout.solve import CORRECT, SolveSpec, solve
+from mentor.rollout.solve import CORRECT, solve
+from mentor.rollout.spec import SolveSpec
 from mentor.trajectory import Trajectory
 from mentor_trainer import checkpoints
 from mentor_trainer.config import make_spec

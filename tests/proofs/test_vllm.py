@@ -22,7 +22,8 @@ from mentor.inference import SamplingParams
 from mentor.jobs.processes import marked
 from mentor.rollout.connect import ModelSource, ToolBackends
 from mentor.rollout.limits import RolloutLimits
-from mentor.rollout.solve import SolveSpec, load_questions, solve
+from mentor.rollout.solve import load_questions, solve
+from mentor.rollout.spec import SolveSpec
 from mentor.trajectory import Question, Termination, Trajectory
 from tests.support.quiet import Quiet
 from tests.support.served import served_jobs

@@ -16,6 +16,7 @@ from mentor.errors import (
     RequestRefusedError,
     UnauthenticatedError,
 )
+from mentor.inference.faults import Fault
 from mentor.inference.refusals import refusal
 
 SERVERS: list[tuple[int, Any, type[Exception]]] = [
@@ -62,4 +63,4 @@ def test_plain_text_and_html_are_read_too() -> None:
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_server_that_has_served_before_has_changed(status: int) -> None:
     found = refusal(httpx.Response(status, json={"error": "no"}), served_before=True)
-    assert type(found) is InfrastructureError
+    assert isinstance(found, Fault) and found.fault == "refuses_now"

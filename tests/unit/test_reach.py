@@ -31,7 +31,14 @@ SERVED = {
     f"{spec}.model.serve.{name}" for spec in ("TeacherSpec", "EvaluateSpec")
     for name in ("engine", "dtype", "parser", "reasoning_parser")
 }  # fmt: skip
-PLAIN = SERVED | {
+DRAWN = {
+    f"{spec}.{name}" for spec in ("TeacherSpec", "EvaluateSpec", "EvaluationSpec")
+    for name in ("concurrency", "prompts.system", "prompts.template")
+} | {
+    f"{spec}.{name}" for spec in ("TeacherSpec", "EvaluateSpec") for name in ("sandbox_tools", "model.replicas.name")
+}  # fmt: skip
+PLAIN = SERVED | DRAWN | {
+    "EvaluationSpec.models.model.replicas.name",
     "TeacherSpec.model.name", "TeacherSpec.model.mode", "TeacherSpec.model.chat_format", "TeacherSpec.model.system",
     "TeacherSpec.judge", "TeacherSpec.importer", "TeacherSpec.importer_options", "TeacherSpec.selection", "TeacherSpec.split",
     "EvaluateSpec.model.name", "EvaluateSpec.model.mode", "EvaluateSpec.model.chat_format", "EvaluateSpec.model.system",

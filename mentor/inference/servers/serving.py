@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mentor.errors import InfrastructureError
 from mentor.inference.engines import ENGINES, Launch
 from mentor.inference.openai import Endpoint, OpenAIServer
 from mentor.inference.servers.command import program
@@ -24,21 +23,15 @@ _NOT_IN_A_FILENAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class ManagedClient(OpenAIServer):
-    """Requests wait while the server is being started again, and are made again if it died under them."""
+    """A server whose lives are known: requests wait while it is being started again."""
 
     def __init__(self, server: ManagedServer) -> None:
         super().__init__(Endpoint(url=server.url, model=server.launch.name, api_key=server.launch.key))
         self.server = server
 
-    async def post(self, path: str, body: dict[str, Any], *, request_id: str, timeout_s: float) -> dict[str, Any]:
-        """As ``OpenAIServer.post``; ``timeout_s`` holds for each life of the server, waiting for it excluded."""
-        while True:
-            life = await self.server.up()
-            try:
-                return await super().post(path, body, request_id=request_id, timeout_s=timeout_s)
-            except InfrastructureError:
-                if await self.server.up() == life:
-                    raise
+    async def life(self) -> int:
+        """Which life it is in, once it serves."""
+        return await self.server.up()
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from mentor.analysis import CallsByQuestion, calls_by_question
 from mentor.data import iter_trajectories, write_text, write_trajectories
 from mentor.data.files import check_readable
 from mentor.jobs.handler import JobContext, Stopped
-from mentor.rollout.solve import load_questions, offer_tools, solve
+from mentor.rollout.solve import load_questions, offer_tools, resolve_tools, solve
 from mentor.trajectory import Question, Trajectory
 from mentor_evaluator.records import record
 from mentor_evaluator.report import build_report
@@ -40,7 +40,7 @@ class EvaluateJob:
 
     def run(self, spec: EvaluateSpec, context: JobContext) -> dict[str, Any]:
         suite = SUITES.get(spec.suite) if spec.suite else None
-        questions = questions_of(spec)
+        questions = resolve_tools(spec, questions_of(spec))
         ordered = solve(spec, questions, context, SCORERS.get(suite.scorer).score if suite else None)
         if ordered is None:
             raise Stopped

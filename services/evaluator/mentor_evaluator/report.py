@@ -10,11 +10,11 @@ from mentor.analysis import AlignmentScore, CallsByQuestion, alignment, calls_by
 from mentor.analysis.intervals import Estimate
 from mentor.analysis.means import skewness
 from mentor.analysis.shares import share
+from mentor.analysis.tokens import generated_tokens
 from mentor.errors import UserError
 from mentor.trajectory import Question, Trajectory
 from mentor_evaluator.measures import accuracy, spending
 from mentor_evaluator.measures.models import FEW_QUESTIONS, CellReport
-from mentor_evaluator.measures.tokens import generated_tokens
 
 _TAIL = 10
 """Questions per squared skewness below which the mean of a long-tailed amount may be missed too often."""

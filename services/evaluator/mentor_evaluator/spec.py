@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from mentor.reach import Reach
-from mentor.rollout.solve import SolveSpec
+from mentor.rollout.spec import SolveSpec
 from mentor_evaluator.suites import SuiteName
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
 from mentor.data.provenance import file_digest
 from mentor.errors import UserError
 from mentor.inference.facts import server_facts
-from mentor.jobs.handler import JobContext, Stopped
-from mentor.rollout.solve import offer_tools, solve
+from mentor.jobs.handler import Stopped
+from mentor.rollout.solve import Progress, generate, offer_tools, resolve_tools
 from mentor.trajectory import Question
+from mentor_teacher.estimate import estimate
+from mentor_teacher.generation import facts_of
 from mentor_teacher.importers import IMPORTERS
 from mentor_teacher.output.dataset import FILES, write_dataset
 from mentor_teacher.output.manifest import Origin
@@ -21,6 +23,12 @@ from mentor_teacher.spec import TeacherSpec
 
 DATASET = "dataset"
 """The artefact that is the whole folder."""
+
+
+class Publishing(Progress, Protocol):
+    """What of a job's context this one needs."""
+
+    def commit(self, name: str, path: Path) -> None: ...
 
 
 class TeacherJob:
@@ -41,22 +49,24 @@ class TeacherJob:
             use.check(f"filters.{number}")
         spec.model.check()
 
-    def run(self, spec: TeacherSpec, context: JobContext) -> dict[str, Any]:
+    def run(self, spec: TeacherSpec, context: Publishing) -> dict[str, Any]:
         asked = wanted(spec)
-        questions = list(asked.questions)
+        questions = resolve_tools(spec, asked.questions)
+        if spec.dry_run is not None:
+            return estimate(spec, questions, context).model_dump(mode="json")
         server = server_facts(spec.model)
-        drawn = solve(spec, questions, context)
-        if drawn is None:
+        found = generate(spec, questions, context, effort=spec.effort)
+        if found is None:
             raise Stopped
         selected = select(
             questions,
-            drawn,
+            found.trajectories,
             max_references=spec.max_references,
             filters=after_screening(spec.all_filters),
             selection=spec.selection,
         )
         count_fates(selected, context)
-        return _write(spec, asked, selected, context, server)
+        return _write(spec, asked, questions, selected, context, server, facts_of(spec, found))
 
 
 def wanted(spec: TeacherSpec) -> Screened:
@@ -96,7 +106,7 @@ def verifiable_questions(spec: TeacherSpec) -> list[Question]:
     return questions
 
 
-def count_fates(selected: Selected, context: JobContext) -> None:
+def count_fates(selected: Selected, context: Publishing) -> None:
     """What the dashboards show of filters."""
     fates = {"kept": selected.kept, "surplus": selected.surplus, "lost": selected.lost, **selected.dropped}
     for fate, number in fates.items():
@@ -105,7 +115,13 @@ def count_fates(selected: Selected, context: JobContext) -> None:
 
 
 def _write(
-    spec: TeacherSpec, asked: Screened, selected: Selected, context: JobContext, server: dict[str, Any]
+    spec: TeacherSpec,
+    asked: Screened,
+    questions: list[Question],
+    selected: Selected,
+    context: Publishing,
+    server: dict[str, Any],
+    generation: dict[str, Any],
 ) -> dict[str, Any]:
     if not selected.questions:
         dropped = ", ".join(f"{step.filter} {step.dropped}" for step in selected.steps if step.dropped)
@@ -121,11 +137,11 @@ def _write(
         inputs={Path(spec.questions).name: file_digest(Path(spec.questions))},
     )  # fmt: skip
     summary = write_dataset(
-        out, asked.questions, selected, origin, name=Path(spec.questions).stem, shares=spec.split, screened=asked.steps,
-        facts={"model": spec.model.label, "spec": plain},
+        out, questions, selected, origin, name=Path(spec.questions).stem, shares=spec.split, screened=asked.steps,
+        facts={"model": spec.model.label, "spec": plain, **generation},
     )  # fmt: skip
     for name in FILES:
         context.commit(name, out / name)
     context.commit(DATASET, out)
-    context.progress(1.0, f"{len(selected.questions)} of {len(asked.questions)} questions have references")
+    context.progress(1.0, f"{len(selected.questions)} of {len(questions)} questions have references")
     return {key: value for key, value in summary.items() if key != "spec"}

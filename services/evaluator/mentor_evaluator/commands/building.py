@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from mentor.cli.specs import set_field
 from mentor.data.files import read_mapping
 from mentor.errors import UserError
 from mentor.jobs.handler import spec_error
@@ -44,7 +44,7 @@ def build_spec(
     if engine:
         _serve(values, engine)
     for pair in pairs:
-        _set(values, pair)
+        set_field(values, pair)
     if not values.get("models"):
         raise UserError("no model is given", field="--model", allowed="NAME=FOLDER or NAME=ID@URL")
     _own_suites(values)
@@ -70,21 +70,6 @@ def _serve(values: dict[str, Any], engine: str) -> None:
         raise UserError("--engine serves folders, and no model is one", field="--engine", allowed="--model NAME=FOLDER")
     for model in folders:
         model["serve"] = {**(model.get("serve") or {}), "engine": engine}
-
-
-def _set(values: dict[str, Any], pair: str) -> None:
-    name, equals, text = pair.partition("=")
-    if not equals:
-        raise UserError(
-            f"--set {pair!r} has no value", field="--set", allowed="FIELD=VALUE, such as sampling.top_p=0.9"
-        )
-    *path, last = name.split(".")
-    place = values
-    for part in path:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise UserError(f"--set {name}: {part} is no mapping", field="--set", allowed="a field of the spec")
-    place[last] = yaml.safe_load(text)
 
 
 def _own_suites(values: dict[str, Any]) -> None:

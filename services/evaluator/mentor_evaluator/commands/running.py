@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -42,7 +42,9 @@ def run(
     max_questions: Annotated[int | None, typer.Option(min=1, help="of each suite")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=10)] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="of a turn")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, max=4096, help="trajectories in flight")] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(help="trajectories in flight, or auto: as many as the endpoints bear")
+    ] = None,
     reference: Annotated[str | None, typer.Option(help="a teacher's trajectories, for the alignment score")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="FIELD=VALUE of the spec, value in YAML")] = None,
     skip_broken: Annotated[
@@ -108,6 +110,7 @@ def _dry_run(spec: EvaluationSpec, samples: int) -> None:
 def _submit(spec: EvaluationSpec, url: str) -> None:
     from rich.console import Console
 
+    from mentor.cli.specs import uploaded
     from mentor.jobs.client import JobClient
     from mentor.local.progress import follow
     from mentor_evaluator.commands.listing import print_matrix
@@ -120,13 +123,3 @@ def _submit(spec: EvaluationSpec, url: str) -> None:
     if ended.result:
         print_matrix(ended.result, console)
     raise typer.Exit(0 if ended.result else 1)
-
-
-def uploaded(spec: EvaluationSpec, client: Any) -> dict[str, Any]:
-    """The spec with files of this machine sent to the service and named by reference."""
-    values = spec.model_dump(mode="json", exclude_defaults=True)
-    for own in values.get("own", ()):
-        own["file"] = client.upload(Path(own["file"]))
-    if values.get("reference"):
-        values["reference"] = client.upload(Path(values["reference"]))
-    return values

@@ -12,6 +12,7 @@ from mentor.analysis.macro import macro_average
 from mentor.analysis.means import difference
 from mentor.analysis.shares import share
 from mentor.analysis.significance import holm, minimum_detectable, paired_test
+from mentor.analysis.tokens import generated_tokens
 from mentor.errors import UserError
 from mentor.grading.response import final_answer
 from mentor.trajectory import Trajectory
@@ -29,7 +30,6 @@ from mentor_evaluator.comparing.sides import Asked, Side, asked, side_of
 from mentor_evaluator.measures.accuracy import is_right
 from mentor_evaluator.measures.models import FEW_QUESTIONS
 from mentor_evaluator.measures.spending import per_sample
-from mentor_evaluator.measures.tokens import generated_tokens
 from mentor_evaluator.runs import Run
 
 Samples = Mapping[str, Sequence[Trajectory]]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mentor.analysis.tokens import generated_tokens, prompt_tokens
 from mentor.data import write_text
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_evaluator.exports import _facts as facts
 from mentor_evaluator.measures.models import CellReport
 from mentor_evaluator.measures.reading import report_of
-from mentor_evaluator.measures.tokens import generated_tokens, prompt_tokens
 from mentor_evaluator.records import messages
 from mentor_evaluator.runs import CellFolder, Run
 

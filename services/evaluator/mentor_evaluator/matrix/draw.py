@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from mentor.errors import InfrastructureError
 from mentor.grading import Verdict
@@ -16,6 +17,7 @@ from mentor.rollout.driver import Sampler, ToolsetFactory
 from mentor.rollout.journal import Journal
 from mentor.rollout.policy import Policy
 from mentor.rollout.solve import Progress, Scoring, draw_scored
+from mentor.rollout.variants import varied
 from mentor.rpc.health import require_ready
 from mentor.rpc.retry import RetryPolicy
 from mentor.tools.registry import ToolRegistry
@@ -38,7 +40,7 @@ def draw_matrix(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
         UserError: a model cannot be used.
         InfrastructureError: more was lost to outages than the spec allows.
     """
-    make_room(spec.concurrency)
+    make_room(spec.slots)
     return asyncio.run(_draw(spec, cells, run, context))
 
 
@@ -52,7 +54,8 @@ async def _draw(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
             if not any(cell.key in lacking for cell in together):
                 done += len(together)
                 continue
-            async with open_policy(_thinking(together[0].model.model, thinking), context) as policy:
+            source = _thinking(together[0].model.model, thinking)
+            async with open_policy(source, context, spec.adaptive_up_to) as policy:
                 for cell in together:
                     if not await _draw_cell(spec, cell, run, context, policy, toolset_for, (done, len(cells))):
                         return False
@@ -93,7 +96,7 @@ async def _draw_cell(
     before, total = place
     journal = Journal(cell_folder(run, cell.key) / TRAJECTORIES)
 
-    def progress(fraction: float, message: str) -> None:
+    def progress(fraction: float, message: str = "", **_: Any) -> None:
         figures = {f"{cell.key} accuracy": _accuracy(journal.done.values())} if fraction == 1 else {}
         context.progress((before + fraction) / total, f"{cell.key}: {message}", **figures)
 
@@ -117,7 +120,7 @@ async def _sampler(cell: Cell, spec: EvaluationSpec, run: Path, policy: Policy) 
         async with suite.open_sampler(cell_folder(run, cell.key), policy, spec.draw_spec(cell.model).sampling) as own:
             yield own
     else:
-        yield STRATEGIES.get(spec.strategy).draw
+        yield varied(STRATEGIES.get(spec.strategy).draw, spec.prompts, cell.model.model.system)
 
 
 def scoring(scorer: str, second: Sequence[str]) -> Scoring:

@@ -9,27 +9,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
 
 from rich.console import Console
 from rich.table import Table
 
-from mentor.analysis.alignment import student_t
+from mentor.analysis.estimates import Range, scaled, shown
+from mentor.analysis.tokens import generated_tokens, prompt_tokens
 from mentor.rollout.solve import Unwatched
 from mentor.trajectory import Frozen, Trajectory
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.plan import Cell, plan
 from mentor_evaluator.matrix.spec import EvaluationSpec
-from mentor_evaluator.measures.tokens import generated_tokens, prompt_tokens
 from mentor_evaluator.runs import CellFolder, cell_folder
-
-
-class Range(Frozen):
-    """A total with its 95% interval; the interval is None where fewer than two samples were probed."""
-
-    total: float
-    low: float | None = None
-    high: float | None = None
 
 
 class CellEstimate(Frozen):
@@ -79,24 +70,16 @@ def _estimated(cell: Cell, spec: EvaluationSpec, probed: Sequence[Trajectory]) -
     prompt, generated = [prompt_tokens(t) for t in probed], [generated_tokens(t) for t in probed]
     rates = cell.model.price_in / 1e6, cell.model.price_out / 1e6
     cost = [rates[0] * p + rates[1] * g for p, g in zip(prompt, generated, strict=True)]
-    seconds = [t.duration_s / spec.concurrency for t in probed]
+    seconds = [t.duration_s / spec.slots for t in probed]
     return counted.model_copy(
         update={
             "probed": len(probed),
-            "prompt_tokens": _scaled(prompt, counted.prompts),
-            "generated_tokens": _scaled(generated, counted.prompts),
-            "seconds": _scaled(seconds, counted.prompts),
-            "cost": _scaled(cost, counted.prompts),
+            "prompt_tokens": scaled(prompt, counted.prompts),
+            "generated_tokens": scaled(generated, counted.prompts),
+            "seconds": scaled(seconds, counted.prompts),
+            "cost": scaled(cost, counted.prompts),
         }
     )
-
-
-def _scaled(values: Sequence[float], times: int) -> Range:
-    middle = mean(values)
-    if len(values) < 2:
-        return Range(total=middle * times)
-    half = student_t(len(values) - 1) * stdev(values) / len(values) ** 0.5
-    return Range(total=middle * times, low=max(0.0, middle - half) * times, high=(middle + half) * times)
 
 
 def print_estimate(cells: Sequence[CellEstimate], console: Console) -> None:
@@ -106,13 +89,6 @@ def print_estimate(cells: Sequence[CellEstimate], console: Console) -> None:
         table.add_column(column, justify="left" if column == "cell" else "right")
     for cell in cells:
         ranges = (cell.prompt_tokens, cell.generated_tokens, cell.seconds, cell.cost)
-        table.add_row(cell.cell, str(cell.prompts), str(cell.probed), *(_shown(found) for found in ranges))
+        table.add_row(cell.cell, str(cell.prompts), str(cell.probed), *(shown(found) for found in ranges))
     console.print(table)
     console.print(f"{sum(cell.prompts for cell in cells)} samples in {len(cells)} cells")
-
-
-def _shown(found: Range | None) -> str:
-    if found is None:
-        return "-"
-    interval = "" if found.low is None else f" [{found.low:,.4g}, {found.high:,.4g}]"
-    return f"{found.total:,.4g}{interval}"

@@ -10,7 +10,7 @@ from mentor.inference import SamplingParams
 from mentor.reach import Reach
 from mentor.rollout.connect import ModelSource, ToolBackends
 from mentor.rollout.limits import RolloutLimits
-from mentor.rollout.solve import DrawSpec
+from mentor.rollout.spec import DrawSpec
 from mentor.trajectory import Frozen
 from mentor_evaluator.datasets.own import OwnSuite
 from mentor_evaluator.strategies import StrategyName
@@ -78,6 +78,8 @@ class EvaluationSpec(DrawSpec):
         names = [model.name for model in self.models]
         if len(set(names)) != len(names):
             raise ValueError("models: a name occurs twice")
+        if self.prompts and self.strategy != "agent":
+            raise ValueError(f"prompts: strategy {self.strategy} asks in its own way; allowed: agent")
         return self
 
     def arms(self, model: EvaluatedModel) -> list[Arm]:
@@ -93,5 +95,7 @@ class EvaluationSpec(DrawSpec):
             sampling=model.sampling or self.sampling,
             limits=model.limits or self.limits,
             concurrency=self.concurrency,
+            max_concurrency=self.max_concurrency,
+            prompts=self.prompts,
             max_infrastructure_share=self.max_infrastructure_share,
         )

@@ -9,11 +9,11 @@ from mentor.analysis import CallsByQuestion
 from mentor.analysis.clusters import Values
 from mentor.analysis.means import amount, amount_ratio, difference, quantile
 from mentor.analysis.shares import share, share_ratio
+from mentor.analysis.tokens import generated_tokens, is_estimated, prompt_tokens
 from mentor.rollout.solve import VERDICT
 from mentor.trajectory import Observation, Termination, Trajectory
 from mentor_evaluator.measures.accuracy import Grouped, is_right
 from mentor_evaluator.measures.models import Cost, Endings, Latency, Rates, Tokens, ToolDifference
-from mentor_evaluator.measures.tokens import generated_tokens, is_estimated, prompt_tokens
 
 _MILLION = 1e6
 Prices = tuple[float, float]

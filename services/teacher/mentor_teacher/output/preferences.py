@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mentor.data.fates import KEPT, fate, stayed
 from mentor.rollout.solve import CORRECT
+from mentor.rollout.variants import as_asked
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_teacher.output.layout import PREFERENCES, named
 from mentor_teacher.output.messages import Writer
@@ -60,7 +61,7 @@ def write_preferences(
         for question, kind, chosen, rejected in found:
             row = {
                 "id": f"{question.id}/{chosen.sample}/{rejected.sample}", "kind": kind,
-                "prompt": writer.opening(question), "chosen": writer.response(chosen),
+                "prompt": writer.opening(as_asked(question, chosen)), "chosen": writer.response(chosen),
                 "rejected": writer.response(rejected), "tools": writer.tools(question),
             }  # fmt: skip
             add_line(row)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mentor.data.fates import KEPT, fate
+from mentor.rollout.variants import as_asked
 from mentor.trajectory import Question, Trajectory
 from mentor_teacher.output.layout import SFT, SFT_TEXT, named
 from mentor_teacher.output.messages import Writer
@@ -48,10 +49,11 @@ def write_sft(
                 "id": f"{question.id}/{trajectory.sample}", "answer": trajectory.answer, "model": trajectory.model,
                 "pass_rate": question.metadata.get(PASS_RATE),
             }  # fmt: skip
-            said = [*writer.opening(question), *writer.response(trajectory)]
-            row = {**facts, "messages": said, "tools": writer.tools(question)}
+            asked = as_asked(question, trajectory)
+            said = [*writer.opening(asked), *writer.response(trajectory)]
+            row = {**facts, "messages": said, "tools": writer.tools(asked)}
             add_line(row)
             add_row(row)
-            written = [*writer.opening_text(question), *writer.response_text(trajectory)]
+            written = [*writer.opening_text(asked), *writer.response_text(trajectory)]
             add_text({**facts, "messages": written})
     return files
