@@ -102,6 +102,9 @@ bench: setup  ## throughput of the services on this machine
 bench-rollout: setup  ## what scheduling a trajectory costs, from 32 to 4,000 in flight, beside a bare HTTP client
 	$(BIN)/python -m benchmarks.rollout
 
+bench-adaptive: setup  ## the concurrency that is found for servers that queue, refuse or slow down, and beside another client
+	$(BIN)/python -m benchmarks.adaptive
+
 bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
 	$(BIN)/python -m benchmarks.evaluation
 
@@ -149,6 +152,9 @@ vllm-proof: setup .venv-vllm/.installed  ## a real vLLM, its CPU build (some gig
 
 eval-kills: setup  ## 1,000 questions while everything is killed at random, twice; results as if nothing had happened
 	$(BIN)/python -m pytest tests/proofs/test_evaluation_kills.py --timeout 3600 -s
+
+teacher-kills: setup  ## 2,000 questions for a teacher while everything is killed at random, twenty times
+	$(BIN)/python -m pytest tests/proofs/test_teacher_kills.py --timeout 3600 -s
 
 bfcl-proof: setup  ## BFCL whole: gold, spoiled and mixed results of all entries, the official scorer beside ours, through a server
 	$(BIN)/python -m pytest tests/proofs/test_bfcl.py --timeout 3600 -s

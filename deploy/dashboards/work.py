@@ -73,6 +73,60 @@ def _trajectories(kind: str) -> Section:
     )
 
 
+def _endpoints(kind: str) -> Section:
+    where = f'kind=~"{kind}"'
+    seconds = f"sum by (endpoint) (rate(mentor_model_request_seconds_total{{{where}}}[$__rate_interval]))"
+    answered = f"sum by (endpoint) (rate(mentor_model_requests_total{{{where}, outcome='ok'}}[$__rate_interval]))"
+
+    def gauge(name: str) -> str:
+        return f'sum by (name) (mentor_job_metric{{{where}, name=~"{name} .*"}}) or vector(0)'
+
+    return Section(
+        "Model endpoints",
+        (
+            Panel(
+                "Requests per second",
+                ((f"{rate('mentor_model_requests_total', 'endpoint, outcome', where)} or vector(0)",
+                  "{{endpoint}} {{outcome}}"),),
+                "reqps",
+                "`refused` concerns one request; `overloaded` is 429; `failed` is tried again, elsewhere where it can be.",
+            ),
+            Panel("Seconds of a request", ((f"{seconds} / {answered} or vector(0)", "{{endpoint}}"),), "s", "Mean."),
+            Panel(
+                "Tokens per second",
+                ((f"{rate('mentor_model_tokens_total', 'endpoint, direction', where)} or vector(0)",
+                  "{{endpoint}} {{direction}}"),),
+                about="Of answered requests, as the endpoints count them.",
+            ),
+            Panel(
+                "What endpoints do wrong, in ten minutes",
+                ((f"sum by (endpoint, fault) (increase(mentor_model_faults_total{{{where}}}[10m])) or vector(0)",
+                  "{{endpoint}} {{fault}}"),),
+                about="By name: docs/generation.md says whose fault each is, and what becomes of it.",
+            ),
+            Panel(
+                "In flight, and what they are found to bear",
+                ((gauge("in_flight"), "{{name}}"), (gauge("limit"), "{{name}}")),
+                about="`limit` with `concurrency: auto`.",
+            ),
+            Panel(
+                "Left alone",
+                (
+                    (gauge("breaker_open"), "{{name}}"),
+                    (f"sum by (endpoint, reason) (increase(mentor_model_breaker_opened_total{{{where}}}[10m])) or vector(0)",
+                     "{{endpoint}} {{reason}}"),
+                ),
+                about="1 while an endpoint's breaker is open; and how often it opened in ten minutes.",
+            ),
+            Panel(
+                "Budgets used up",
+                ((f"sum by (budget) (mentor_budgets_used_total{{{where}}}) or vector(0)", "{{budget}}"),),
+                about="Jobs that stopped drawing; what they had is written.",
+            ),
+        ),
+    )  # fmt: skip
+
+
 def _servers(kind: str) -> Section:
     where = f'kind=~"{kind}"'
     tokens = rate("mentor_model_server_tokens_total", "engine, direction", where)
@@ -136,6 +190,7 @@ TEACHER = Board(
         _jobs("teacher"),
         _trajectories("teacher"),
         _data_sets(),
+        _endpoints("teacher"),
         _servers("teacher"),
         Section(
             "Model server",
@@ -281,6 +336,7 @@ EVALUATOR = Board(
         ),
         _jobs("evaluate|evaluation"),
         _trajectories("evaluate|evaluation"),
+        _endpoints("evaluate|evaluation"),
         _servers("evaluate|evaluation"),
         red("evaluator"),
     ),

@@ -334,3 +334,21 @@ def test_a_folder_from_before_there_were_fates_is_read(tmp_path: Path) -> None:
     assert told["steps"] == {"unmarked": 7} and told["kept"] == 0
     files = export_dataset(tmp_path, "references", tmp_path / "out", None, {})
     assert read_questions(files[0])[0].references == (samples[0].reference(),)
+
+
+def test_trl_learns_from_the_pairs(tmp_path: Path, offline: Any) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl import DPOConfig, DPOTrainer
+
+    written(tmp_path / "s", count=3)
+    data = offline.load_dataset("parquet", data_files=str(tmp_path / "s" / "preferences.parquet"), split="train")
+    config = DPOConfig(
+        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True, bf16=False,
+        save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=0,
+    )  # fmt: skip
+    model = AutoModelForCausalLM.from_pretrained(STUDENT, dtype=torch.float32)
+    trainer = DPOTrainer(
+        model, args=config, train_dataset=data, processing_class=AutoTokenizer.from_pretrained(STUDENT)
+    )
+    assert trainer.train().training_loss > 0

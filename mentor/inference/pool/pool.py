@@ -29,7 +29,7 @@ T = TypeVar("T")
 _HOMES = 1 << 16
 _PATIENCE_S = 60.0
 """How long a request waits while every endpoint is down."""
-_CHECK_S = 10.0
+_CHECK_S = 5.0
 
 
 class EndpointPool:

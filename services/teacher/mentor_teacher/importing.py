@@ -69,7 +69,14 @@ def import_dataset(
     )  # fmt: skip
     facts = {"model": models, "importer": importer, "file": file.name, "rejected": len(imported.rejected)}
     return write_dataset(
-        output, asked.questions, selected, origin, name=output.name, shares=shares, screened=asked.steps, facts=facts
+        output,
+        asked.questions,
+        selected,
+        origin,
+        name=output.resolve().name,
+        shares=shares,
+        screened=asked.steps,
+        facts=facts,
     )
 
 

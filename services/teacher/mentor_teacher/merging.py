@@ -57,7 +57,7 @@ def merge_datasets(
         merged={name: _manifest(folder) for name, folder in zip(names, folders, strict=True)},
     )  # fmt: skip
     facts = {"model": origin.model, "merged": {name: len(part.questions) for name, part in parts.items()}}
-    return write_dataset(output, questions, selected, origin, name=output.name, shares=shares, facts=facts)
+    return write_dataset(output, questions, selected, origin, name=output.resolve().name, shares=shares, facts=facts)
 
 
 def _union(parts: dict[str, Folder]) -> tuple[list[Question], list[Trajectory]]:

@@ -28,6 +28,10 @@ class Settings(FilterUse):
     n: int = Field(default=8, ge=3, le=50)
     share: float = Field(default=0.5, gt=0, le=1)
 
+    def check(self, field: str) -> None:
+        for number, file in enumerate(self.sets):
+            read_questions(file, f"{field}.sets.{number}")
+
 
 class _Contamination(QuestionFilter[Settings]):
     name = "contamination"

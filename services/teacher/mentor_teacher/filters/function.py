@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,16 @@ class Settings(FilterUse):
         file, colon, function = given["path"].rpartition(":")
         apart = {"file": file, "function": function} if colon and function.isidentifier() else {"file": given["path"]}
         return {key: value for key, value in given.items() if key != "path"} | apart
+
+    def check(self, field: str) -> None:
+        """The file is parsed, never run: that is for the job's own process."""
+        check_readable(Path(self.file), f"{field}.file")
+        try:
+            tree = ast.parse(Path(self.file).read_bytes())
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f"{self.file} is no Python: {error}", field=f"{field}.file") from error
+        if not any(isinstance(node, ast.FunctionDef) and node.name == self.function for node in tree.body):
+            raise _absent(self.file, self.function, f"{field}.function")
 
     def require_plain(self, field: str) -> None:
         raise ForbiddenError(
@@ -61,12 +72,14 @@ def load(options: Settings) -> Callable[..., Any]:
             f"{options.file} cannot be run: {type(error).__name__}: {error}", field="filters.function.file"
         ) from error
     if not callable(found):
-        raise UserError(
-            f"{options.file} has no function {options.function!r}", field="filters.function.function",
-            allowed="def keeps(question, trajectory)",
-        )  # fmt: skip
+        raise _absent(options.file, options.function, "filters.function.function")
     called: Callable[..., Any] = found
     return called
+
+
+def _absent(file: str, function: str, field: str) -> UserError:
+    allowed = f"def {function}(question, trajectory)"
+    return UserError(f"{file} has no function {function!r}", field=field, allowed=allowed)
 
 
 def _ask(keeps: Callable[..., Any], candidate: Candidate, options: Settings) -> Why:

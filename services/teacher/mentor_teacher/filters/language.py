@@ -50,10 +50,11 @@ class _Language(Explained[Settings]):
     Options = Settings
 
     def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
-        return [_why(candidate, options) for candidate in candidates]
+        known: dict[str, Why] = {}  # a question's text is looked at once for all of its samples
+        return [_why(candidate, options, known) for candidate in candidates]
 
 
-def _why(candidate: Candidate, options: Settings) -> Why:
+def _why(candidate: Candidate, options: Settings, known: dict[str, Why]) -> Why:
     texts = []
     if options.of in ("question", "both"):
         texts.append(candidate.question.question)
@@ -61,7 +62,12 @@ def _why(candidate: Candidate, options: Settings) -> Why:
         turns = candidate.trajectory.turns
         texts.append("\n".join(spoken(turn) for turn in turns))
         texts += [turn.reasoning for turn in turns if options.reasoning and turn.reasoning]
-    return next((why for text in texts if (why := foreign(text, options)) is not None), None)
+    for text in texts:
+        if text not in known:
+            known[text] = foreign(text, options)
+        if known[text] is not None:
+            return known[text]
+    return None
 
 
 def foreign(text: str, options: Settings) -> Why:

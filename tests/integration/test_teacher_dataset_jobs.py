@@ -125,7 +125,7 @@ def test_what_can_never_work_is_refused_before_anything_is_drawn(
     contaminated = {"name": "contamination", "sets": ["none.jsonl"]}
     for filters, field in (
         (["near_duplicates"], "questions"),
-        (["agreement", contaminated], "filters.contamination.sets.0"),
+        (["agreement", contaminated], "filters.1.sets.0"),
         ([{"name": "length", "max_turns": "many"}], "filters.0.max_turns"),
     ):
         with pytest.raises(UserError) as refused:

@@ -1,0 +1,1 @@
+"""The concurrency that is found for model servers, measured over real sockets."""
