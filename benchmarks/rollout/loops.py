@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from mentor.tools import MATH_TOOLS
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Observation, Question, ToolCall, Trajectory
 
+Ended = Callable[[], None]
+"""Told when a trajectory has ended."""
 TEXT = "Question: Anna has {n} red eggs and 3 blue eggs. How many eggs are there in total?"
 SAMPLING = SamplingParams(max_tokens=512, seed=0)
 TOOLS = tuple(tool for tool in MATH_TOOLS if tool.name == "add")
@@ -57,17 +59,18 @@ async def policy(port: int) -> AsyncIterator[ChatPolicy]:
         await pool.close()
 
 
-async def ours(port: int, count: int, in_flight: int) -> list[Trajectory]:
+async def ours(port: int, count: int, in_flight: int, ended: Ended) -> None:
     """The agent loop under the driver, without journal and judge."""
     tools = Adds()
     async with policy(port) as asked:
         stream = run_many(
             tasks(count), asked, lambda _: tools, RolloutLimits(), SAMPLING, Schedule(concurrency=in_flight)
         )
-        return [trajectory async for _, trajectory in stream]
+        async for _ in stream:
+            ended()
 
 
-async def judged(port: int, count: int, in_flight: int, folder: Path) -> int:
+async def judged(port: int, count: int, in_flight: int, folder: Path, ended: Ended) -> None:
     """As ``ours``, each trajectory judged and written to a journal."""
     tools, judge = Adds(), make_judge("math")
 
@@ -81,18 +84,16 @@ async def judged(port: int, count: int, in_flight: int, folder: Path) -> int:
         await draw(
             wanted, journal, asked, lambda _: tools, RolloutLimits(), SAMPLING,
             schedule=Schedule(concurrency=in_flight), max_infrastructure_share=0.0, finish=finish,
-            on_done=lambda: None, should_stop=lambda: False,
+            on_done=ended, should_stop=lambda: False,
         )  # fmt: skip
     journal.close()
-    return len(journal.done)
 
 
-async def bare(port: int, count: int, in_flight: int) -> int:
+async def bare(port: int, count: int, in_flight: int, ended: Ended) -> None:
     """Two requests for each trajectory with aiohttp: what the network alone costs a process of Python."""
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     tools = [tool.openai() for tool in TOOLS]
     left = iter(range(count))
-    done = 0
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
 
@@ -102,18 +103,16 @@ async def bare(port: int, count: int, in_flight: int) -> int:
                 json.loads(await response.read())["choices"][0]["message"]
 
         async def worker() -> None:
-            nonlocal done
             for number in left:
                 messages = [{"role": "user", "content": TEXT.format(n=number)}]
                 await ask(messages)
                 await ask([*messages, {"role": "tool", "tool_call_id": "c", "content": "5"}])
-                done += 1
+                ended()
 
         await asyncio.gather(*(worker() for _ in range(in_flight)))
-    return done
 
 
-async def barrier(port: int, count: int, in_flight: int) -> int:
+async def barrier(port: int, count: int, in_flight: int, ended: Ended) -> None:
     """As published rollouts do it: a batch of conversations, each turn waits for the slowest."""
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     tools = [tool.openai() for tool in TOOLS]
@@ -129,7 +128,8 @@ async def barrier(port: int, count: int, in_flight: int) -> int:
             await asyncio.gather(*(ask(messages) for messages in started))
             seen = {"role": "tool", "tool_call_id": "c", "content": "5"}
             await asyncio.gather(*(ask([*messages, seen]) for messages in started))
-    return count
+            for _ in batch:
+                ended()
 
 
 def _batches(numbers: range, size: int) -> Iterable[range]:

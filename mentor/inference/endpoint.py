@@ -41,7 +41,7 @@ class Endpoint(Frozen):
 Note = Callable[[str], None]
 Reading = Callable[[dict[str, Any], Note], T]
 """Takes what was asked for out of a reply; raises where it is not there, which counts against the server. What it puts right
-(``mentor.inference.faults.TOLERATED``) it notes."""
+it notes, by a name of ``mentor.inference.faults``."""
 
 
 class Asked(Protocol):

@@ -1,7 +1,7 @@
 """What a model server does wrong, by name: each is counted under it, and none is ever the model's fault.
 
-``Fault`` is a failure of one attempt: it is tried again, elsewhere where there is another endpoint. What is put right here
-(``TOLERATED``) is only counted.
+``Fault`` is a failure of one attempt: it is tried again, elsewhere where there is another endpoint. The names from
+``OVER_MAX_TOKENS`` on are of what is put right (``mentor.inference.reading``), and only counted.
 """
 
 from __future__ import annotations
@@ -44,11 +44,8 @@ JOINED_CALLS = "joined_calls"
 """Several calls written into the arguments of one: taken apart."""
 ARGUMENTS_AS_OBJECT = "arguments_as_object"
 CALLS_IN_TEXT = "calls_in_text"
-IGNORED_TOOLS = "undeclared_calls"
+UNDECLARED_CALLS = "undeclared_calls"
 """Calls where no tools were offered: each is answered as unknown."""
-TOLERATED = frozenset(
-    {OVER_MAX_TOKENS, AFTER_END_OF_TURN, EMPTY_ANSWER, JOINED_CALLS, ARGUMENTS_AS_OBJECT, CALLS_IN_TEXT, IGNORED_TOOLS}
-)
 
 
 class Fault(InfrastructureError):

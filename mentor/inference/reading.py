@@ -19,9 +19,9 @@ from mentor.inference.faults import (
     ARGUMENTS_AS_OBJECT,
     CALLS_IN_TEXT,
     EMPTY_ANSWER,
-    IGNORED_TOOLS,
     JOINED_CALLS,
     OVER_MAX_TOKENS,
+    UNDECLARED_CALLS,
     WRONG_CHOICES,
     WRONG_LOGPROBS,
     Fault,
@@ -48,7 +48,7 @@ def completion(reply: dict[str, Any], asked: dict[str, Any], note: Note) -> Chat
     message = choice.get("message") or {}
     calls = tuple(_calls(message.get("tool_calls") or (), note))
     if calls and "tools" not in asked:
-        note(IGNORED_TOOLS)
+        note(UNDECLARED_CALLS)
     content = _without_tail(message.get("content") or "", note)
     if not calls and OPEN in content:
         note(CALLS_IN_TEXT)

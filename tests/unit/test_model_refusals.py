@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +19,7 @@ from mentor.errors import (
     RequestRefusedError,
     UnauthenticatedError,
 )
+from mentor.inference import faults
 from mentor.inference.faults import Fault
 from mentor.inference.refusals import refusal
 
@@ -64,3 +68,27 @@ def test_plain_text_and_html_are_read_too() -> None:
 def test_a_server_that_has_served_before_has_changed(status: int) -> None:
     found = refusal(httpx.Response(status, json={"error": "no"}), served_before=True)
     assert isinstance(found, Fault) and found.fault == "refuses_now"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("header", "least", "most"), [("7", 7, 7), ("0.5", 0.5, 0.5), ("99999", 3600, 3600), (None, 1, 30)]
+)
+def test_a_server_may_say_when_it_wants_to_be_asked_again(
+    status: int, header: str | None, least: float, most: float
+) -> None:
+    when = header or format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    found = refusal(httpx.Response(status, text="busy", headers={"retry-after": when}), served_before=True)
+    assert isinstance(found, OverloadedError) and least <= found.retry_after <= most
+
+
+@pytest.mark.parametrize("header", ["soon", "-3", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_nonsense_and_the_past_say_nothing(header: str) -> None:
+    found = refusal(httpx.Response(429, text="busy", headers={"retry-after": header}), served_before=True)
+    assert isinstance(found, OverloadedError) and found.retry_after == 0.0
+
+
+def test_every_fault_is_explained_in_the_docs() -> None:
+    names = [value for name, value in vars(faults).items() if name.isupper() and isinstance(value, str)]
+    text = (Path(__file__).parents[2] / "docs" / "generation.md").read_text()
+    assert len(names) > 15 and [name for name in names if f"`{name}`" not in text] == []
