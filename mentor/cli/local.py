@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from mentor.cli.console import wide_console
@@ -142,8 +143,18 @@ def distill(
         run_distill(parse_distill(values, spec.resolve().parent), wide_console())
 
 
-def doctor(home: Home = ".mentor", port_offset: Offset = 0) -> None:
+def doctor(
+    home: Home = ".mentor",
+    port_offset: Offset = 0,
+    gpu: Annotated[
+        bool, typer.Option("--gpu", help="test the GPU against the CPU with the tiny student: some minutes, offline")
+    ] = False,
+    device: Annotated[str, typer.Option(help="with --gpu: torch's name of the device")] = "cuda:0",
+) -> None:
     """What this machine can and cannot do, and what to do about it; exit code 1 if local mode cannot run."""
+    if gpu:
+        _doctor_gpu(device)
+        return
     from mentor.local.doctor import examine
 
     table = Table("check", "", "found", "what to do")
@@ -153,4 +164,23 @@ def doctor(home: Home = ".mentor", port_offset: Offset = 0) -> None:
         table.add_row(finding.name, marks[finding.level], finding.found, finding.advice)
     wide_console().print(table)
     if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _doctor_gpu(device: str) -> None:
+    """Exit code 1 if a check failed or there is no such device."""
+    from mentor.local.gpu import examine_gpu
+
+    console = wide_console()
+    with clear_errors():
+        checks = examine_gpu(
+            device, lambda check: console.print(f"{check.name}: {check.outcome} ({check.seconds:.0f} s)")
+        )
+    table = Table("check", "", "found", "seconds")
+    colours = {"passed": "green", "failed": "red", "not installed": "yellow"}
+    for check in checks:
+        colour = colours[check.outcome]
+        table.add_row(check.name, f"[{colour}]{check.outcome}[/{colour}]", escape(check.found), f"{check.seconds:.0f}")
+    console.print(table)
+    if any(check.outcome == "failed" for check in checks) or checks[-1].name == "device":
         raise typer.Exit(1)
