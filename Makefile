@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills teacher-kills bench-adaptive bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof trl-proof eval-kills teacher-kills bench-adaptive bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -166,6 +166,16 @@ bench-bfcl: setup  ## what isolating BFCL's checker costs
 
 inspect-proof: setup .venv-inspect/.installed  ## inspect-ai itself opens the logs that a run is exported as
 	$(BIN)/python -m pytest tests/proofs/test_inspect.py --timeout 600 -s
+
+# TRL beside the project's own packages, in a place of its own: verl would take it for a TRL of years ago.
+.venv-trl/.installed:
+	$(PYTHON) -m venv .venv-trl
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" > "$$(.venv-trl/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth"
+	.venv-trl/bin/pip install --quiet --no-deps trl==1.16.0
+	touch $@
+
+trl-proof: setup .venv-trl/.installed  ## TRL itself trains on exported conversations and pairs
+	$(BIN)/python -m pytest tests/proofs/test_trl.py --timeout 600 -s
 
 clean:  ## forget local data and reports
 	-$(BIN)/mentor down
