@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -211,6 +212,14 @@ def test_the_workers_use_the_patched_functions() -> None:
 
     assert engine_workers.initialize_global_process_group_ray.mentor_patched
     assert transformer_impl.CPUOffloadPolicy.mentor_patched
+
+
+def test_verl_does_not_look_into_trl_for_what_trl_has_not() -> None:
+    from verl.models.transformers import monkey_patch
+    from verl.utils import model
+
+    assert importlib.util.find_spec("trl") is not None, "SFT and DPO need it"
+    assert not monkey_patch.is_trl_available() and not model.is_trl_available()
 
 
 def test_a_patch_refuses_a_ray_that_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:

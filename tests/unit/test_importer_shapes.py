@@ -218,3 +218,23 @@ def test_what_we_export_for_fine_tuning_reads_back(tmp_path: Path) -> None:
     assert again.questions[0].question == q.question, "the prompt around the question is no part of it"
     from_parquet = read("huggingface", tmp_path / "a", **{"as": "messages", "config": "sft"})
     assert from_parquet.trajectories[0].executed_calls == trace.executed_calls
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".tsv", ".jsonl"])
+def test_tables_of_every_kind_take_columns_by_their_names(suffix: str, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = tmp_path / f"t{suffix}"
+    rows = [{"no": 7, "text": "1+1?", "total": 2, "kind": "sum"}, {"no": 8, "text": "", "total": 5, "kind": "sum"}]
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    elif suffix == ".tsv":
+        file.write_text("no\ttext\ttotal\tkind\n" + "".join("\t".join(map(str, row.values())) + "\n" for row in rows))
+    else:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"id": "no", "question": "text", "answer": "total", "category": "kind"}
+    found = read("table", file, **columns)
+    (asked,) = found.questions
+    assert (asked.id, asked.question, asked.answers, asked.category) == ("7", "1+1?", ("2",), "sum")
+    assert len(found.rejected) == 1 and found.rejected[0].endswith(": no text")

@@ -122,37 +122,27 @@ def test_references_are_what_the_published_training_code_reads(tmp_path: Path) -
         assert scope["add"](firstNumber=40, secondNumber=2) == 42
 
 
-def test_trl_trains_on_the_whole_conversation_with_its_tools(tmp_path: Path, offline: Any) -> None:
-    from trl.data_utils import apply_chat_template, is_conversational
+def test_templates_write_the_whole_conversation_with_its_tools(tmp_path: Path, offline: Any) -> None:
+    """What TRL does with a row: its messages and tools, as ``datasets`` gives them, through the student's chat template.
 
+    ``make trl-proof`` has TRL itself train on them.
+    """
     written(tmp_path / "s")
     tokenizer = AutoTokenizer.from_pretrained(STUDENT)
+
+    def shown(messages: list[Any], row: dict[str, Any], **more: Any) -> str:
+        return str(tokenizer.apply_chat_template(messages, tools=row["tools"], tokenize=False, **more))
+
     for kind, file in (("parquet", "sft.parquet"), ("json", "sft.jsonl")):
         row = offline.load_dataset(kind, data_files=str(tmp_path / "s" / file), split="train")[0]
-        assert is_conversational(row)
-        text = apply_chat_template({"messages": row["messages"]}, tokenizer, tools=row["tools"])["text"]
+        text = shown(row["messages"], row)
         assert '<tool_call>\n{"name": "add", "arguments": {"firstNumber": 0, "secondNumber": 42}}\n</tool_call>' in text
         assert "<tool_response>\n42\n</tool_response>" in text and "null" not in text
     pair = offline.load_dataset("parquet", data_files=str(tmp_path / "s" / "preferences.parquet"), split="train")[0]
-    given = {key: pair[key] for key in ("prompt", "chosen", "rejected")}
-    shown = apply_chat_template(given, tokenizer, tools=pair["tools"])
-    assert "\\boxed{42}" in shown["chosen"] and "\\boxed{41}" in shown["rejected"] and "# Tools" in shown["prompt"]
-
-
-def test_trl_tokenises_and_takes_a_step(tmp_path: Path, offline: Any) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-    from trl import SFTConfig, SFTTrainer
-
-    written(tmp_path / "s", count=5)
-    data = offline.load_dataset("parquet", data_files=str(tmp_path / "s" / "sft.parquet"), split="train")
-    config = SFTConfig(
-        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True, bf16=False,
-        max_length=4096, save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=0,
-    )  # fmt: skip
-    model = AutoModelForCausalLM.from_pretrained(STUDENT, dtype=torch.float32)
-    trainer = SFTTrainer(model, config, train_dataset=data, processing_class=AutoTokenizer.from_pretrained(STUDENT))
-    assert trainer.train().training_loss > 0
+    prompt = shown(pair["prompt"], pair, add_generation_prompt=True)
+    chosen, rejected = (shown(pair["prompt"] + pair[side], pair) for side in ("chosen", "rejected"))
+    assert chosen.startswith(prompt) and rejected.startswith(prompt) and "# Tools" in prompt
+    assert "\\boxed{42}" in chosen.removeprefix(prompt) and "\\boxed{41}" in rejected.removeprefix(prompt)
 
 
 def test_verl_reads_the_text_form_as_the_very_tokens_that_this_project_trains_on(tmp_path: Path) -> None:
@@ -334,21 +324,3 @@ def test_a_folder_from_before_there_were_fates_is_read(tmp_path: Path) -> None:
     assert told["steps"] == {"unmarked": 7} and told["kept"] == 0
     files = export_dataset(tmp_path, "references", tmp_path / "out", None, {})
     assert read_questions(files[0])[0].references == (samples[0].reference(),)
-
-
-def test_trl_learns_from_the_pairs(tmp_path: Path, offline: Any) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-    from trl import DPOConfig, DPOTrainer
-
-    written(tmp_path / "s", count=3)
-    data = offline.load_dataset("parquet", data_files=str(tmp_path / "s" / "preferences.parquet"), split="train")
-    config = DPOConfig(
-        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True, bf16=False,
-        save_strategy="no", logging_strategy="no", disable_tqdm=True, seed=0,
-    )  # fmt: skip
-    model = AutoModelForCausalLM.from_pretrained(STUDENT, dtype=torch.float32)
-    trainer = DPOTrainer(
-        model, args=config, train_dataset=data, processing_class=AutoTokenizer.from_pretrained(STUDENT)
-    )
-    assert trainer.train().training_loss > 0

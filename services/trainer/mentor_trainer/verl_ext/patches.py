@@ -1,4 +1,4 @@
-"""The places where verl and Ray cannot be extended and are patched instead: verl for the CPU only, Ray for a private one.
+"""The places where verl and Ray cannot be extended and are patched instead: two of verl for the CPU, one beside TRL, one of Ray.
 
 Each patch first checks that what it replaces still looks as it did in the pinned version, and refuses to run otherwise:
 a silent mismatch would train something else.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,29 @@ def patch_reference_offload() -> None:
     transformer_impl.CPUOffloadPolicy = unpinned
 
 
+def hide_trl() -> None:
+    """verl asks whether TRL is installed, and then imports from it what releases of the last years do not have.
+
+    It wants a model with a value head there, for critics, which GRPO has none of. SFT and DPO run on TRL in processes of
+    their own.
+    """
+    from verl.utils import import_utils
+
+    target = "verl.utils.import_utils.is_trl_available"
+    original = import_utils.is_trl_available
+    if getattr(original, "mentor_patched", False):
+        return
+    _expect('find_spec("trl")' in inspect.getsource(original), target, "it no longer looks for the package")
+
+    def nowhere() -> bool:
+        return False
+
+    nowhere.mentor_patched = True  # type: ignore[attr-defined]
+    for name in ("verl.utils.import_utils", "verl.models.transformers.monkey_patch", "verl.utils.model"):
+        if name in sys.modules:  # the others take it by name when they are imported
+            sys.modules[name].is_trl_available = nowhere  # type: ignore[attr-defined]
+
+
 def keep_ray_on_loopback() -> None:
     """Let ``ray.init(_node_ip_address="127.0.0.1")`` mean it: Ray puts the machine's outer address in its place.
 
@@ -98,6 +122,6 @@ def keep_ray_on_loopback() -> None:
 
 
 def apply() -> None:
-    """Apply verl's two. Applying twice changes nothing."""
+    """Apply verl's two of the CPU. Applying twice changes nothing."""
     patch_process_group()
     patch_reference_offload()

@@ -13,7 +13,11 @@ if os.environ.get("VERL_PLATFORM") == "cpu":
 
     patches.apply()
 
-from mentor_trainer.verl_ext import advantage, engine, loss, rollout_local, trainer  # noqa: F401  (importing registers)
+from mentor_trainer.verl_ext.patches import hide_trl
+
+hide_trl()
+
+from mentor_trainer.verl_ext import advantage, engine, loss, rollout_local, trainer  # noqa: E402, F401  (importing registers)
 
 rollout_local.register()
 engine.register_engine("cpu" if os.environ.get("VERL_PLATFORM") == "cpu" else "cuda")
