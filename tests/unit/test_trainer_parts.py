@@ -135,6 +135,9 @@ ray.exceptions.RayTaskError(ValueError): ray::TaskRunner.run()
 
 
 DEAD = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
+GONE = (
+    "mentor.errors.InfrastructureError: a process of the run was lost: The actor died unexpectedly. Its node is dead."
+)
 STILLBORN = """ray.exceptions.ActorDiedError: The actor died because of an error raised in its creation task
 ValueError: bad thing
 """
@@ -153,6 +156,7 @@ ValueError: bad thing
             InfrastructureError,
             "a node or process of the run was lost: ray.exceptions.ActorDiedError: The actor died",
         ),
+        (GONE, 1, InfrastructureError, "a process of the run was lost: The actor died"),
         (STILLBORN, 1, MentorError, "ValueError: bad thing"),
         (CHAINED, 1, MentorError, "ValueError: bad thing"),
         ("nothing to see", 7, MentorError, "exit code 7"),

@@ -18,11 +18,9 @@ _MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I
 )
 _DISK = re.compile(r"No space left on device|Disk quota exceeded", re.I)
-_NODE = re.compile(
-    r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|node .* has been marked dead", re.I
-)
+_NODE = re.compile(r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|gloo.*by peer", re.I)
 """How Ray says that it lost a process, or the node that it ran on."""
-_LOST = re.compile(r"(?:InfrastructureError: )(step \d+: .*)")
+_LOST = re.compile(r"(?:InfrastructureError: )((?:step \d+|a process of the run was lost): .*)")
 
 
 def tail(log: Path) -> str:

@@ -8,7 +8,7 @@ difference between samples, and a group that it took whole is no group without s
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import transfer_queue as tq  # type: ignore[import-untyped]
@@ -37,6 +37,8 @@ class MentorReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         self._budget = int(sampler_kwargs["train_batch_size"]) * (int(sampler_kwargs["max_batches"]) - 1)
         self._evicted = 0
         self._step: int | None = None
+        self.watch: Callable[[], None] = lambda: None
+        """Called now and then while rollouts are waited for; what it raises ends the run."""
         super().__init__(
             trainer_mode="sync",
             trainer_config=trainer_config,
@@ -55,6 +57,10 @@ class MentorReplayBuffer(ReplayBuffer):  # type: ignore[misc]
         if self._step != global_steps:
             self._step, self._evicted = global_steps, 0
         return super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
+
+    def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
+        self.watch()
+        return float(super()._wait_for_next_poll(partition_id, last_debug_time))
 
     def _select_prompt_uids(self, partition_id: str, sampleable_keys: set[str], batch_size: int) -> Any:
         """The groups that were drawn first, of those that may be taken: verl takes them in the order of a set."""

@@ -29,6 +29,7 @@ from mentor_trainer.verl_ext.metrics import rollout_metrics, trajectory_metrics
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.rollout_local import NAME as LOCAL
 from mentor_trainer.verl_ext.runtime import runtime_of
+from mentor_trainer.verl_ext.watch import Watch
 
 NAME = "mentor"
 
@@ -63,6 +64,19 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
             path, most = actor.model.path, actor.rollout.max_num_seqs
             self._early_servers = [start_server(rank, path, most) for rank in ranks]
         super()._setup()
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        buffer.watch = Watch(self._sampling_actors)
+        return buffer
+
+    def _sampling_actors(self) -> list[Any]:
+        """Everything without which a rollout would never end."""
+        return [
+            *self.agent_loop_manager.agent_loop_workers,
+            *(self.get_reward_handles() or ()),
+            *(replica.server_handle for replica in self.llm_server_manager.get_replicas()),
+        ]
 
     def _submit_batch_to_rollout(self, batch: Any) -> int:
         """Remember in which order questions were drawn: verl names their groups at random."""
