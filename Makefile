@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills teacher-kills bench-adaptive bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills teacher-kills bench-adaptive bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -119,6 +119,9 @@ bench-index: setup  ## building an index of a million passages: memory, kills, e
 
 bench-judges: setup  ## every judge on the labelled answers; writes the tables of docs/judges.md
 	$(BIN)/python -m benchmarks.judges --write docs/judges.md
+
+bench-filters: setup  ## recall and precision of every filter of the teacher on a made set; writes the table of docs/teacher.md
+	$(BIN)/python -m benchmarks.filters --write docs/teacher.md
 
 bench-statistics: setup  ## how often every kind of interval holds the truth, by simulation; writes the table of docs/statistics.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics

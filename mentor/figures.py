@@ -23,6 +23,7 @@ def on_any_ground(figure: go.Figure, height: int) -> go.Figure:
     """As ``styled``, without a ground of its own: for pages that follow the reader's light or dark."""
     clear = "rgba(0,0,0,0)"
     figure = styled(figure, height).update_layout(paper_bgcolor=clear, plot_bgcolor=clear, font_color=_INK)
+    figure.update_layout(modebar={"bgcolor": clear, "color": _INK})
     figure.update_xaxes(gridcolor=_GRID, zerolinecolor=_GRID, linecolor=_GRID)
     return figure.update_yaxes(gridcolor=_GRID, zerolinecolor=_GRID, linecolor=_GRID)
 

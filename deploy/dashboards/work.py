@@ -160,12 +160,36 @@ def _servers(kind: str) -> Section:
     )
 
 
+def _data_sets() -> Section:
+    fates = "sum by (fate) (increase(mentor_teacher_fates_total[6h]))"
+    accepted = 'sum(increase(mentor_teacher_fates_total{fate=~"kept|surplus"}[6h]))'
+    return Section(
+        "Data sets",
+        (
+            Panel(
+                "What became of trajectories",
+                ((f"{fates} or vector(0)", "{{fate}}"),),
+                about="Of jobs that ended in the last six hours: kept, surplus, lost, or the filter that dropped them.",
+                width=12,
+            ),
+            Panel(
+                "Accepted",
+                ((f"{accepted} / sum(increase(mentor_teacher_fates_total[6h])) or vector(0)", "share"),),
+                "percentunit",
+                "Kept and surplus, of all.",
+                width=12,
+            ),
+        ),
+    )
+
+
 TEACHER = Board(
     "teacher",
     "Teacher",
     (
         _jobs("teacher"),
         _trajectories("teacher"),
+        _data_sets(),
         _endpoints("teacher"),
         _servers("teacher"),
         Section(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("README.md", "k8s/README.md", "docs/operations.md")
+FILES = ("README.md", "k8s/README.md", "docs/operations.md", "docs/teacher.md")
 _FENCE = re.compile(r"^```sh([^\n]*)\n(.*?)^```$", re.M | re.S)
 WHERE = ("", "stack", "walk", "norun")
 

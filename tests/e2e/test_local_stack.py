@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_the_teacher_keeps_what_is_right_and_metrics_account_for_every_call(stac
     kept = read_questions(jobs.fetch(job.id, "references.parquet", tmp_path / "r.parquet"))
     right = {t.question_id for t in trajectories if t.metadata["correct"]}
     assert {q.id for q in kept} == right and 0 < len(right) <= len(trajectories) == 40
+    with tarfile.open(jobs.fetch(job.id, "dataset", tmp_path / "dataset.tar")) as archive:
+        archive.extractall(tmp_path / "dataset", filter="data")
+    (whole,) = (path.parent for path in (tmp_path / "dataset").rglob("manifest.json"))
+    assert {"README.md", "statistics.html", "sft.parquet", "sft_text.parquet"} <= {
+        path.name for path in whole.iterdir()
+    }
+    assert read_questions(whole / "references.parquet") == kept
     for question in kept:
         assert question.references and question.references[0].answer is not None
     counted = scrape(stack.url("sandbox"), counter) - before

@@ -109,6 +109,15 @@ drawn = [Trajectory(question_id=q.id, question=q.question, answer=q.answers[0], 
                     metadata={"correct": True}) for q in questions]
 chosen = select(questions, drawn, max_references=1, filters=spec.all_filters, selection=spec.selection)
 assert [q.question for q in chosen.questions] == ["1+1?"] and chosen.dropped["long_answers"] == 1
+again = TeacherSpec(questions=str(file), filters=[{"name": "short_answers", "most": 1}], model={"path": "/m"})
+chosen = select(questions, drawn, max_references=1, filters=again.all_filters)
+assert [t.metadata.get("why") for t in chosen.trajectories] == [None, "4 characters"]
+try:
+    TeacherSpec(questions=str(file), filters=[{"name": "short_answers", "least": 1}], model={"path": "/m"})
+except ValueError as error:
+    assert error.errors()[0]["loc"] == ("filters", 0, "least")
+else:
+    raise AssertionError("an option that there is not was taken")
 """
 
 

@@ -38,7 +38,7 @@ def export_dataset(
         else:
             write = write_sft if form == "sft" else write_preferences
             files += write(questions, samples, output, writer, name, splits)
-    if form == "preferences" and not any(file.stat().st_size for file in files if file.suffix == ".jsonl"):
+    if not files:
         raise UserError(
             f"{folder} has no pair: no question has a right and a wrong way, or a clean and a failing one", field="--as",
             allowed="references, sft",

@@ -18,7 +18,7 @@ from mentor_teacher.keeping import KeepSpec, parse_uses
 from mentor_teacher.output.dataset import write_dataset
 from mentor_teacher.output.layout import REJECTED
 from mentor_teacher.output.manifest import Origin
-from mentor_teacher.select import screen, select
+from mentor_teacher.select import after_screening, screen, select
 from mentor_teacher.selections import SELECTIONS
 
 
@@ -51,7 +51,7 @@ def import_dataset(
     asked = screen(imported.questions, uses)
     left = {question.id for question in asked.questions}
     traces = [trace for trace in imported.trajectories if trace.question_id in left]
-    selected = select(asked.questions, traces, max_references=most, filters=uses, selection=selection)
+    selected = select(asked.questions, traces, max_references=most, filters=after_screening(uses), selection=selection)
     gone = [f"question {question.id}: {name}: {why}" for question, name, why in asked.dropped]
     write_text(output / REJECTED, "".join(f"{reason}\n" for reason in (*imported.rejected, *gone)))
     if not selected.questions:
@@ -69,7 +69,14 @@ def import_dataset(
     )  # fmt: skip
     facts = {"model": models, "importer": importer, "file": file.name, "rejected": len(imported.rejected)}
     return write_dataset(
-        output, asked.questions, selected, origin, name=output.name, shares=shares, screened=asked.steps, facts=facts
+        output,
+        asked.questions,
+        selected,
+        origin,
+        name=output.resolve().name,
+        shares=shares,
+        screened=asked.steps,
+        facts=facts,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -71,7 +72,7 @@ def show(found: Statistics, rejected: list[str]) -> None:
         console.print("rows that could not be taken:", *(f"  {_plain(line)}" for line in rejected), sep="\n")
 
 
-def _table(title: str, columns: tuple[str, ...], rows: list[tuple[object, ...]] | list[tuple[str, int, int]]) -> Table:
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Table:
     table = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")

@@ -14,12 +14,11 @@ from mentor.jobs.handler import Stopped
 from mentor.rollout.solve import Progress, generate, offer_tools, resolve_tools
 from mentor.trajectory import Question
 from mentor_teacher.estimate import estimate
-from mentor_teacher.filters import function
 from mentor_teacher.generation import facts_of
 from mentor_teacher.importers import IMPORTERS
 from mentor_teacher.output.dataset import FILES, write_dataset
 from mentor_teacher.output.manifest import Origin
-from mentor_teacher.select import Screened, Selected, screen, select
+from mentor_teacher.select import Screened, Selected, after_screening, screen, select
 from mentor_teacher.spec import TeacherSpec
 
 DATASET = "dataset"
@@ -45,10 +44,9 @@ class TeacherJob:
 
     def validate(self, spec: TeacherSpec) -> None:
         """Read everything that the job will read, before it is accepted."""
-        wanted(spec)
-        for use in spec.filters:
-            if isinstance(use, function.Options):
-                function.load(use)
+        verifiable_questions(spec)
+        for number, use in enumerate(spec.filters):
+            use.check(f"filters.{number}")
         spec.model.check()
 
     def run(self, spec: TeacherSpec, context: Publishing) -> dict[str, Any]:
@@ -64,7 +62,7 @@ class TeacherJob:
             questions,
             found.trajectories,
             max_references=spec.max_references,
-            filters=spec.all_filters,
+            filters=after_screening(spec.all_filters),
             selection=spec.selection,
         )
         count_fates(selected, context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,21 +57,23 @@ def merge_datasets(
         merged={name: _manifest(folder) for name, folder in zip(names, folders, strict=True)},
     )  # fmt: skip
     facts = {"model": origin.model, "merged": {name: len(part.questions) for name, part in parts.items()}}
-    return write_dataset(output, questions, selected, origin, name=output.name, shares=shares, facts=facts)
+    return write_dataset(output, questions, selected, origin, name=output.resolve().name, shares=shares, facts=facts)
 
 
 def _union(parts: dict[str, Folder]) -> tuple[list[Question], list[Trajectory]]:
     by_words: dict[str, Question] = {}
     sources: dict[str, list[str]] = defaultdict(list)
     drawn: list[Trajectory] = []
-    seen: set[str] = set()
+    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     for name, part in parts.items():
         ids: dict[str, str] = {}
         for question in _every(part):
             key = _key(question)
             known = by_words.get(key)
             if known is None:
-                known = by_words[key] = _as_new(question, name, {q.id for q in by_words.values()})
+                known = by_words[key] = _as_new(question, name, taken)
+                taken.add(known.id)
             else:
                 by_words[key] = known = _same(known, question, sources[known.id][-1], name)
             ids[question.id] = known.id
@@ -125,17 +127,22 @@ def _differ(one: Any, other: Any) -> bool:
     return set(one) != set(other) if plain else bool(one != other)
 
 
-def _renamed(trajectories: Sequence[Trajectory], ids: dict[str, str], name: str, seen: set[str]) -> list[Trajectory]:
-    """Trajectories under the ids of the union; one that is there already, sample for sample, is left out."""
-    found = []
+def _renamed(
+    trajectories: Sequence[Trajectory], ids: dict[str, str], name: str, known: Counter[str]
+) -> list[Trajectory]:
+    """Trajectories under the ids of the union, without those that an earlier folder has: ``known`` counts what is there.
+
+    Equal samples of one folder are samples that came out equal, and stay; so of each the folder with the most decides.
+    """
+    found, here = [], Counter[str]()
     for trajectory in trajectories:
         plain = trajectory.model_copy(update={"question_id": ids[trajectory.question_id]})
-        told = plain.model_dump_json(include={"question_id", "turns", "answer", "termination", "model", "sample"})
-        if told in seen:
-            continue
-        seen.add(told)
-        metadata = {**plain.metadata, MERGED_FROM: name}
-        found.append(plain.model_copy(update={"metadata": metadata}))
+        told = plain.model_dump_json(include={"question_id", "turns", "answer", "termination", "model"})
+        here[told] += 1
+        if here[told] > known[told]:
+            metadata = {MERGED_FROM: name, **plain.metadata}
+            found.append(plain.model_copy(update={"metadata": metadata}))
+    known |= here
     return found
 
 

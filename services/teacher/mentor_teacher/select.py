@@ -55,6 +55,11 @@ class Selected(Frozen):
     steps: tuple[Step, ...]
 
 
+def after_screening(filters: Sequence[FilterUse]) -> tuple[FilterUse, ...]:
+    """The filters that ``screen`` leaves to ``select``."""
+    return tuple(use for use in filters if not isinstance(FILTERS.get(use.name), QuestionFilter))
+
+
 def screen(questions: Sequence[Question], filters: Sequence[FilterUse]) -> Screened:
     """Run the filters that look at questions alone: nothing is drawn for what they drop."""
     left, gone, steps = list(questions), [], []

@@ -16,6 +16,7 @@ _WORD = re.compile(r"\w+(?:['’.]\w+)*")
 _COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?:\s*/\s*\d+)?|\\frac\s*\{\s*-?\d+\s*\}\s*\{\s*\d+\s*\}")
 _LONGEST = 40
+_ENDS = tuple("0123456789)")
 
 
 def words(text: str) -> list[str]:
@@ -25,18 +26,24 @@ def words(text: str) -> list[str]:
 
 
 def numbers(text: str) -> Iterator[Fraction]:
-    """Exact values of the numbers in a text: whole, decimal, fractions; a minus between two numbers is one of subtraction."""
+    """Exact values of the numbers in a text: whole, decimal, fractions.
+
+    ``84/2`` names 84 and 2, and is a sum to be done; ``1/2``, which cannot be reduced, is a number of its own as well. A minus
+    after a number is one of subtraction.
+    """
     plain = _COMMA.sub("", text).replace("−", "-")
     for found in _NUMBER.finditer(plain):
         written = found.group(0).replace(" ", "")
-        before = plain[: found.start()].rstrip()[-1:]
-        if written.startswith("-") and (before.isdigit() or before == ")"):
+        if written.startswith("-") and plain[: found.start()].rstrip()[-1:] in _ENDS:
             written = written[1:]
-        value = number(written) if len(written) <= _LONGEST else None
-        if value is not None:
-            yield value
-            if "/" in written:  # "12/3" names 12 and 3 as well
-                yield from (Fraction(part.strip("-") or 0) for part in written.split("/"))
+        if len(written) > _LONGEST:
+            continue
+        upper, slash, lower = written.partition("/")
+        parts = [number(part) for part in ((upper, lower) if slash else (written,))]
+        yield from (value for value in parts if value is not None)
+        whole = number(written) if slash else None
+        if whole is not None and "." not in written and whole.denominator == int(lower) != 1:
+            yield whole
 
 
 def number_counts(text: str) -> Counter[Fraction]:

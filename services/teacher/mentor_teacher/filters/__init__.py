@@ -47,6 +47,11 @@ class FilterUse(Frozen):
 
     name: FilterName
 
+    def check(self, field: str) -> None:
+        """Raise ``UserError`` naming ``field`` on what can never work, such as a file that is not there. Runs in the
+        service.
+        """
+
     def require_plain(self, field: str) -> None:
         """Raise ``ForbiddenError`` naming ``field`` on what only operators may ask for."""
 

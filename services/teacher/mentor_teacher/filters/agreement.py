@@ -15,7 +15,7 @@ from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 NAME = "agreement"
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``share``: of the samples that answered, so many have to agree; ``samples``: so many have to have answered.
     ``judge`` says which answers are the same. ``everywhere``: hold questions with a ground truth to it as well.
     """
@@ -26,12 +26,12 @@ class Options(FilterUse):
     everywhere: bool = False
 
 
-class _Agreement(Explained[Options]):
+class _Agreement(Explained[Settings]):
     name = NAME
     summary = "without a ground truth, keeps what most samples answered (share, samples, judge, everywhere)"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         groups: dict[str, list[int]] = defaultdict(list)
         for place, candidate in enumerate(candidates):
             if options.everywhere or not candidate.question.answers:
@@ -45,7 +45,7 @@ class _Agreement(Explained[Options]):
         return said
 
 
-def _vote(answers: Sequence[str | None], judge: AnswerJudge, options: Options) -> list[Why]:
+def _vote(answers: Sequence[str | None], judge: AnswerJudge, options: Settings) -> list[Why]:
     votes = classes(answers, lambda one, other: judge.grade(answers[one], [answers[other] or ""]).correct)
     counts = Counter(vote for vote in votes if vote is not None)
     voting = sum(counts.values())

@@ -19,7 +19,7 @@ _FEWEST = 4
 """Fewer words than this name no question."""
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``sets``: files of questions that are evaluated on. A question is dropped that shares so large a part (``share``)
     of its runs of ``n`` words, or of theirs, with one of them. A question shorter than ``n`` words is one run.
     """
@@ -28,13 +28,17 @@ class Options(FilterUse):
     n: int = Field(default=8, ge=3, le=50)
     share: float = Field(default=0.5, gt=0, le=1)
 
+    def check(self, field: str) -> None:
+        for number, file in enumerate(self.sets):
+            read_questions(file, f"{field}.sets.{number}")
 
-class _Contamination(QuestionFilter[Options]):
+
+class _Contamination(QuestionFilter[Settings]):
     name = "contamination"
     summary = "drops questions of evaluation sets (sets: files of questions; n words, share)"
-    Options = Options
+    Options = Settings
 
-    def drops_questions(self, questions: Sequence[Question], options: Options) -> list[Why]:
+    def drops_questions(self, questions: Sequence[Question], options: Settings) -> list[Why]:
         index = _Index(options)
         return [index.why(question) for question in questions]
 
@@ -42,7 +46,7 @@ class _Contamination(QuestionFilter[Options]):
 class _Index:
     """The evaluation questions by their runs of words."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Settings) -> None:
         self._options = options
         self._names: list[str] = []
         self._sizes: list[int] = []

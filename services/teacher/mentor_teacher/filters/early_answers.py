@@ -17,7 +17,7 @@ from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 from mentor_teacher.texts import numbers, spoken
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``ignore_below``: whole answers smaller than this are not looked for. ``reasoning``: look in thoughts too.
     ``arguments``: an argument that is the answer counts too, before a tool returned it. ``named_in_question``: look
     for numbers that the question names too. ``unproduced``: also drop a numeric answer that no tool ever returned.
@@ -30,16 +30,16 @@ class Options(FilterUse):
     unproduced: bool = False
 
 
-class _EarlyAnswers(Explained[Options]):
+class _EarlyAnswers(Explained[Settings]):
     name = "early_answers"
     summary = "drops what states its numeric answer before a tool produced it"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         return [_why(candidate.question, candidate.trajectory, options) for candidate in candidates]
 
 
-def _why(question: Question, trajectory: Trajectory, options: Options) -> Why:
+def _why(question: Question, trajectory: Trajectory, options: Settings) -> Why:
     answer = number((trajectory.answer or "").replace(",", "").replace("$", "").strip())
     if answer is None or (answer.denominator == 1 and abs(answer) < options.ignore_below):
         return None
@@ -55,7 +55,7 @@ def _why(question: Question, trajectory: Trajectory, options: Options) -> Why:
     return f"no tool returned {trajectory.answer}" if options.unproduced else None
 
 
-def _says(turn: Turn, answer: Fraction, options: Options) -> bool:
+def _says(turn: Turn, answer: Fraction, options: Settings) -> bool:
     texts = [spoken(turn), *([turn.reasoning or ""] if options.reasoning else [])]
     if options.arguments:
         texts += [str(value) for call in turn.tool_calls for value in call.arguments.values()]

@@ -9,18 +9,18 @@ from pydantic import Field
 from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``most``: failing calls that are let through, for students that are to learn how to recover."""
 
     most: int = Field(default=0, ge=0)
 
 
-class _FailingCalls(Explained[Options]):
+class _FailingCalls(Explained[Settings]):
     name = "failing_calls"
     summary = "drops what has a failing call (most: so many are let through)"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         return [_why(candidate, options.most) for candidate in candidates]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from mentor.reach import Reach
 from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``path: FILE.py:FUNCTION``, or ``file`` and ``function`` apart. It is given a question and a trajectory
     (``mentor.trajectory``), and returns True to keep it, False or a text that says why to drop it."""
 
@@ -31,23 +32,33 @@ class Options(FilterUse):
         apart = {"file": file, "function": function} if colon and function.isidentifier() else {"file": given["path"]}
         return {key: value for key, value in given.items() if key != "path"} | apart
 
+    def check(self, field: str) -> None:
+        """The file is parsed, never run: that is for the job's own process."""
+        check_readable(Path(self.file), f"{field}.file")
+        try:
+            tree = ast.parse(Path(self.file).read_bytes())
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f"{self.file} is no Python: {error}", field=f"{field}.file") from error
+        if not any(isinstance(node, ast.FunctionDef) and node.name == self.function for node in tree.body):
+            raise _absent(self.file, self.function, f"{field}.function")
+
     def require_plain(self, field: str) -> None:
         raise ForbiddenError(
             f"{field}: code of one's own is for operators", field=field, allowed="filters that are installed"
         )
 
 
-class _Function(Explained[Options]):
+class _Function(Explained[Settings]):
     name = "function"
     summary = "drops what a Python function of yours does not keep (path: FILE.py:FUNCTION); operators only"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         keeps = load(options)
         return [_ask(keeps, candidate, options) for candidate in candidates]
 
 
-def load(options: Options) -> Callable[..., Any]:
+def load(options: Settings) -> Callable[..., Any]:
     """The function.
 
     Raises:
@@ -61,14 +72,17 @@ def load(options: Options) -> Callable[..., Any]:
             f"{options.file} cannot be run: {type(error).__name__}: {error}", field="filters.function.file"
         ) from error
     if not callable(found):
-        raise UserError(
-            f"{options.file} has no function {options.function!r}", field="filters.function.function",
-            allowed="def keeps(question, trajectory)",
-        )  # fmt: skip
-    return found
+        raise _absent(options.file, options.function, "filters.function.function")
+    called: Callable[..., Any] = found
+    return called
 
 
-def _ask(keeps: Callable[..., Any], candidate: Candidate, options: Options) -> Why:
+def _absent(file: str, function: str, field: str) -> UserError:
+    allowed = f"def {function}(question, trajectory)"
+    return UserError(f"{file} has no function {function!r}", field=field, allowed=allowed)
+
+
+def _ask(keeps: Callable[..., Any], candidate: Candidate, options: Settings) -> Why:
     try:
         said = keeps(candidate.question, candidate.trajectory)
     except Exception as error:

@@ -23,7 +23,7 @@ _OTHERS = (
 """What is told apart: small relatives (Afrikaans, Wu) only ever steal short texts from these."""
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``languages``: ISO 639-1 codes. ``of``: what is looked at. ``min_letters``: a shorter text is not judged.
     ``other_script``: the largest share of letters in scripts that none of the languages is written in.
     """
@@ -44,16 +44,17 @@ class Options(FilterUse):
         return given
 
 
-class _Language(Explained[Options]):
+class _Language(Explained[Settings]):
     name = "language"
     summary = "drops what is in another language (languages, of, min_letters, other_script, reasoning)"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
-        return [_why(candidate, options) for candidate in candidates]
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
+        known: dict[str, Why] = {}  # a question's text is looked at once for all of its samples
+        return [_why(candidate, options, known) for candidate in candidates]
 
 
-def _why(candidate: Candidate, options: Options) -> Why:
+def _why(candidate: Candidate, options: Settings, known: dict[str, Why]) -> Why:
     texts = []
     if options.of in ("question", "both"):
         texts.append(candidate.question.question)
@@ -61,10 +62,15 @@ def _why(candidate: Candidate, options: Options) -> Why:
         turns = candidate.trajectory.turns
         texts.append("\n".join(spoken(turn) for turn in turns))
         texts += [turn.reasoning for turn in turns if options.reasoning and turn.reasoning]
-    return next((why for text in texts if (why := foreign(text, options)) is not None), None)
+    for text in texts:
+        if text not in known:
+            known[text] = foreign(text, options)
+        if known[text] is not None:
+            return known[text]
+    return None
 
 
-def foreign(text: str, options: Options) -> Why:
+def foreign(text: str, options: Settings) -> Why:
     """Why a text is in another language, None where it is not, or too short to tell."""
     prose = _NO_PROSE.sub(" ", text)
     letters = [letter for letter in prose if letter.isalpha()]
@@ -76,9 +82,10 @@ def foreign(text: str, options: Options) -> Why:
         return None
     ranked = dict(_identifier().rank(prose))
     wanted = sum(float(ranked.get(code, 0.0)) for code in options.languages)
-    if wanted >= options.min_probability:
+    likeliest = max(ranked, key=lambda code: float(ranked[code]))
+    if wanted >= options.min_probability or likeliest in options.languages:
         return None
-    return f"is {max(ranked, key=lambda code: ranked[code])}, not {' or '.join(options.languages)}"
+    return f"is {likeliest}, not {' or '.join(options.languages)}"
 
 
 _SCRIPTS: dict[str, set[str]] = {

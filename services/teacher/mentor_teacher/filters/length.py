@@ -12,7 +12,7 @@ from mentor_teacher.filters import Candidate, Explained, FilterUse, Why
 _MEASURES = ("turns", "calls", "characters", "tokens")
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """Bounds, each inclusive. ``characters``: of what the model wrote, reasoning included; ``tokens``: its own, where the
     server gave ids."""
 
@@ -26,16 +26,16 @@ class Options(FilterUse):
     max_tokens: int | None = Field(default=None, ge=1)
 
 
-class _Length(Explained[Options]):
+class _Length(Explained[Settings]):
     name = "length"
     summary = "drops what is out of bounds: min_ and max_ of turns, calls, characters, tokens"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         return [_why(candidate.trajectory, options) for candidate in candidates]
 
 
-def _why(trajectory: Trajectory, options: Options) -> Why:
+def _why(trajectory: Trajectory, options: Settings) -> Why:
     for measure, value in zip(_MEASURES, sizes(trajectory), strict=True):
         least, most = getattr(options, f"min_{measure}"), getattr(options, f"max_{measure}")
         if value is not None and value < least:

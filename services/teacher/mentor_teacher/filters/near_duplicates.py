@@ -22,7 +22,7 @@ _PERMUTATIONS, _BANDS = 128, 32
 _SEED = 0
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``threshold``: Jaccard overlap of the questions' runs of ``shingle`` words from which the later one is dropped.
     ``any_numbers``: compare questions that name different numbers too."""
 
@@ -31,12 +31,12 @@ class Options(FilterUse):
     any_numbers: bool = False
 
 
-class _NearDuplicates(QuestionFilter[Options]):
+class _NearDuplicates(QuestionFilter[Settings]):
     name = "near_duplicates"
     summary = "drops questions that nearly repeat an earlier one (MinHash; threshold, shingle, any_numbers)"
-    Options = Options
+    Options = Settings
 
-    def drops_questions(self, questions: Sequence[Question], options: Options) -> list[Why]:
+    def drops_questions(self, questions: Sequence[Question], options: Settings) -> list[Why]:
         index = RMinHashLSH(threshold=options.threshold, num_perm=_PERMUTATIONS, num_bands=_BANDS)
         sets = [shingles(question.question, options.shingle) for question in questions]
         found: list[Why] = []
@@ -51,7 +51,7 @@ class _NearDuplicates(QuestionFilter[Options]):
 
 
 def _twin(
-    position: int, near: Sequence[int], questions: Sequence[Question], sets: Sequence[frozenset[str]], options: Options
+    position: int, near: Sequence[int], questions: Sequence[Question], sets: Sequence[frozenset[str]], options: Settings
 ) -> int | None:
     ours = sets[position]
     for other in near:

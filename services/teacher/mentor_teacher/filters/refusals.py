@@ -24,7 +24,7 @@ PATTERNS = (
 """English alone: other languages by ``patterns`` of a spec's own."""
 
 
-class Options(FilterUse):
+class Settings(FilterUse):
     """``patterns``: regular expressions beside the built-in ones (``built_in``), looked for without regard to case."""
 
     patterns: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ class Options(FilterUse):
             )
 
 
-class _Refusals(Explained[Options]):
+class _Refusals(Explained[Settings]):
     name = "refusals"
     summary = "drops what declines to answer (patterns: of your own beside the English ones)"
-    Options = Options
+    Options = Settings
 
-    def drops(self, candidates: Sequence[Candidate], options: Options) -> list[Why]:
+    def drops(self, candidates: Sequence[Candidate], options: Settings) -> list[Why]:
         every = (*(PATTERNS if options.built_in else ()), *options.patterns)
         compiled = [re.compile(pattern, re.IGNORECASE) for pattern in every]
         return [_why(candidate.trajectory, compiled) for candidate in candidates]

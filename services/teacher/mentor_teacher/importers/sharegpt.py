@@ -9,7 +9,7 @@ from typing import Any
 
 from mentor.trajectory import Question, Trajectory
 from mentor_teacher.importers import Imported
-from mentor_teacher.importers._conversations import Message, converse
+from mentor_teacher.importers._conversations import OPTIONS, Message, converse, reading
 from mentor_teacher.reading import Row, answers_of, read_rows, take_options
 
 _ROLES = {
@@ -23,13 +23,14 @@ class _ShareGPT:
     summary = "ShareGPT conversations, with function_call and observation turns"
 
     def read(self, path: Path, options: Mapping[str, str]) -> Imported:
-        take_options(options, ())
+        take_options(options, OPTIONS)
+        how = reading(options)
 
         def read(row: Row, name: str) -> tuple[Question, Trajectory]:
             said = row.get("conversations")
             if not isinstance(said, list) or not said:
                 raise ValueError("conversations is no list")
-            return converse(name, _messages(said), answers_of(row), None, path.stem)
+            return converse(name, _messages(said), answers_of(row), None, path.stem, row.get("tools"), how)
 
         questions, traces, rejected = read_rows(path, read)
         return Imported(questions=tuple(questions), trajectories=tuple(traces), rejected=tuple(rejected))

@@ -35,7 +35,7 @@ def write_card(manifest: Manifest, found: Statistics, filled: dict[str, list[str
 
 def _head(manifest: Manifest, found: Statistics, filled: dict[str, list[str]], name: str) -> dict[str, Any]:
     splits = list(manifest.splits) or ["train"]
-    configs = []
+    configs: list[dict[str, Any]] = []
     for kind, present in filled.items():
         files = [{"split": split, "path": named(kind, split, splits, ".parquet")} for split in present]
         if files:

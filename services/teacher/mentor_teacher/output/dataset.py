@@ -28,7 +28,6 @@ from mentor_teacher.output.layout import (
 )
 from mentor_teacher.output.manifest import Origin, make_manifest
 from mentor_teacher.output.messages import Writer
-from mentor_teacher.output.page import write_page
 from mentor_teacher.output.preferences import pairs, write_preferences
 from mentor_teacher.output.sft import write_sft
 from mentor_teacher.output.splits import split
@@ -59,6 +58,8 @@ def write_dataset(
         screened: filters that dropped questions before anything was drawn.
         facts: what else the summary says of where they came from.
     """
+    from mentor_teacher.output.page import write_page  # figures are a heavy import, for a service that only takes jobs
+
     parts = split(selected.questions, shares or {})
     manifest = make_manifest(origin, questions, selected, screened, parts)
     filled = _write_parts(out, parts, selected, list(manifest.splits))
@@ -78,7 +79,7 @@ def write_dataset(
         "questions_with_references": len(selected.questions),
         "trajectories": len(selected.trajectories),
         **_counts(selected),
-        "screened": head["screened"],
+        "questions_screened": head["screened"],
         "splits": manifest.splits,
         "accuracy": sum(bool(t.metadata.get(CORRECT)) for t in selected.trajectories)
         / max(1, len(selected.trajectories)),
@@ -92,6 +93,9 @@ def _write_parts(
     out: Path, parts: Mapping[str | None, Sequence[Question]], selected: Selected, splits: Sequence[str]
 ) -> dict[str, list[str]]:
     """Write what is by split; returns, by kind of file, the splits that have a row."""
+    for kind in (REFERENCES, SFT, SFT_TEXT, PREFERENCES):  # of an earlier set with other splits
+        for stale in (*out.glob(f"{kind}.*"), *out.glob(f"{kind}-*")):
+            stale.unlink()
     samples, writer = by_question(selected.trajectories), Writer()
     filled: dict[str, list[str]] = {REFERENCES: [], SFT: [], SFT_TEXT: [], PREFERENCES: []}
     for part, questions in parts.items():

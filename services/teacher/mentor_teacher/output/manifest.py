@@ -34,7 +34,10 @@ class Origin(Frozen):
 
 
 class Manifest(Frozen):
-    """A data set's identity. ``filters``: every filter's count, in the order in which they ran, questions' first."""
+    """A data set's identity. ``filters``: every filter's count, in the order in which they ran.
+
+    ``screened``: of those that dropped questions before anything was drawn.
+    """
 
     schema_version: int = SCHEMA
     made: str
@@ -46,6 +49,7 @@ class Manifest(Frozen):
     questions: int
     questions_digest: str
     references_digest: str
+    screened: tuple[Step, ...] = ()
     filters: tuple[Step, ...]
     fates: dict[str, int]
     splits: dict[str, int] = Field(default_factory=dict)
@@ -65,6 +69,6 @@ def make_manifest(
         code=code_digest("mentor_teacher"), prompt=USER_PROMPT, tools=tool_digests(questions), questions=len(questions),
         questions_digest=questions_digest(questions),
         references_digest=digest([q.model_dump(mode="json") for q in selected.questions]),
-        filters=(*screened, *selected.steps), fates=fates,
+        screened=tuple(screened), filters=selected.steps, fates=fates,
         splits={name: len(part) for name, part in splits.items() if name is not None},
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from mentor.chat import parse_turn
@@ -24,10 +25,19 @@ class Writer:
     def __init__(self, system: str | None = None) -> None:
         self._system = system
         self._registry = ToolRegistry()
+        self._shown: dict[str, tuple[list[dict[str, Any]], str]] = {}
 
     def tools(self, question: Question) -> list[dict[str, Any]]:
         """OpenAI tool objects that the question's prompt shows."""
-        return [tool.openai() for tool in self._registry.for_question(question)]
+        return self._offered(question)[0]
+
+    def _offered(self, question: Question) -> tuple[list[dict[str, Any]], str]:
+        """Tools, and as text; most questions of a set have the same."""
+        key = json.dumps([question.tools, question.func_schemas, question.env])
+        if key not in self._shown:
+            tools = [tool.openai() for tool in self._registry.for_question(question)]
+            self._shown[key] = tools, tools_text(tools) if tools else ""
+        return self._shown[key]
 
     def opening(self, question: Question) -> list[Message]:
         """What the model is asked."""
@@ -43,8 +53,8 @@ class Writer:
         system = self._system or SYSTEM
         if opening and opening[0]["role"] == "system":
             system, opening = self._system or opening[0]["content"], opening[1:]
-        tools = self.tools(question)
-        shown = f"{system}\n\n{tools_text(tools)}" if tools else system
+        tools = self._offered(question)[1]
+        shown = f"{system}\n\n{tools}" if tools else system
         return [{"role": "system", "content": shown}, *opening]
 
     def response_text(self, trajectory: Trajectory) -> list[Message]:

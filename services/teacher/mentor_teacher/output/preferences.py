@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mentor.data.fates import KEPT, fate, stayed
 from mentor.rollout.solve import CORRECT
@@ -16,7 +15,7 @@ from mentor.rollout.variants import as_asked
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_teacher.output.layout import PREFERENCES, named
 from mentor_teacher.output.messages import Writer
-from mentor_teacher.output.tables import MESSAGES, TEXT, TOOLS, write_lines, write_table
+from mentor_teacher.output.tables import MESSAGES, TEXT, TOOLS, lines, table
 
 RIGHT_WRONG, CLEAN_FAILING = "right_wrong", "clean_failing"
 MOST = 4
@@ -53,17 +52,18 @@ def write_preferences(
     split: str | None = None,
     splits: Sequence[str] = (),
 ) -> list[Path]:
-    """Write one split's files; returns them."""
-    rows: list[dict[str, Any]] = [
-        {
-            "id": f"{question.id}/{chosen.sample}/{rejected.sample}", "kind": kind,
-            "prompt": writer.opening(as_asked(question, chosen)),
-            "chosen": writer.response(chosen), "rejected": writer.response(rejected), "tools": writer.tools(question),
-        }
-        for question in questions
-        for kind, chosen, rejected in pairs(trajectories.get(question.id, ()))
-    ]  # fmt: skip
-    lines, table = (out / named(PREFERENCES, split, splits, suffix) for suffix in (".jsonl", ".parquet"))
-    write_lines(rows, lines)
-    write_table(rows, _COLUMNS, table)
-    return [lines, table]
+    """Write one split's files; returns them: none where there is no pair."""
+    found = [(q, *pair) for q in questions for pair in pairs(trajectories.get(q.id, ()))]
+    if not found:
+        return []
+    files = [out / named(PREFERENCES, split, splits, suffix) for suffix in (".jsonl", ".parquet")]
+    with lines(files[0]) as add_line, table(files[1], _COLUMNS) as add_row:
+        for question, kind, chosen, rejected in found:
+            row = {
+                "id": f"{question.id}/{chosen.sample}/{rejected.sample}", "kind": kind,
+                "prompt": writer.opening(as_asked(question, chosen)), "chosen": writer.response(chosen),
+                "rejected": writer.response(rejected), "tools": writer.tools(question),
+            }  # fmt: skip
+            add_line(row)
+            add_row(row)
+    return files

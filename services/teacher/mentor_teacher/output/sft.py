@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mentor.data.fates import KEPT, fate
 from mentor.rollout.variants import as_asked
 from mentor.trajectory import Question, Trajectory
 from mentor_teacher.output.layout import SFT, SFT_TEXT, named
 from mentor_teacher.output.messages import Writer
-from mentor_teacher.output.tables import MESSAGES, NUMBER, TEXT, TEXTS, TOOLS, write_lines, write_table
+from mentor_teacher.output.tables import MESSAGES, NUMBER, TEXT, TEXTS, TOOLS, lines, table
 from mentor_teacher.select import PASS_RATE
 
 _FACTS = {"id": TEXT, "answer": TEXT, "model": TEXT, "pass_rate": NUMBER}
@@ -35,24 +34,26 @@ def write_sft(
     Args:
         trajectories: by question; those that were kept are written.
     """
-    kept = [(q, t) for q in questions for t in trajectories.get(q.id, ()) if fate(t) == KEPT]
-    rows: list[dict[str, Any]] = []
-    texts: list[dict[str, Any]] = []
-    for question, trajectory in kept:
-        facts = {
-            "id": f"{question.id}/{trajectory.sample}", "answer": trajectory.answer, "model": trajectory.model,
-            "pass_rate": question.metadata.get(PASS_RATE),
-        }  # fmt: skip
-        asked = as_asked(question, trajectory)
-        said = [*writer.opening(asked), *writer.response(trajectory)]
-        rows.append({**facts, "messages": said, "tools": writer.tools(asked)})
-        written = [*writer.opening_text(asked), *writer.response_text(trajectory)]
-        texts.append({**facts, "messages": written})
-    lines, table, text = (
+    kept = ((q, t) for q in questions for t in trajectories.get(q.id, ()) if fate(t) == KEPT)
+    files = [
         out / named(kind, split, splits, suffix)
         for kind, suffix in ((SFT, ".jsonl"), (SFT, ".parquet"), (SFT_TEXT, ".parquet"))
-    )
-    write_lines(rows, lines)
-    write_table(rows, {**_FACTS, "messages": MESSAGES, "tools": TOOLS}, table)
-    write_table(texts, {**_FACTS, "messages": TEXTS}, text)
-    return [lines, table, text]
+    ]
+    with (
+        lines(files[0]) as add_line,
+        table(files[1], {**_FACTS, "messages": MESSAGES, "tools": TOOLS}) as add_row,
+        table(files[2], {**_FACTS, "messages": TEXTS}) as add_text,
+    ):
+        for question, trajectory in kept:
+            facts = {
+                "id": f"{question.id}/{trajectory.sample}", "answer": trajectory.answer, "model": trajectory.model,
+                "pass_rate": question.metadata.get(PASS_RATE),
+            }  # fmt: skip
+            asked = as_asked(question, trajectory)
+            said = [*writer.opening(asked), *writer.response(trajectory)]
+            row = {**facts, "messages": said, "tools": writer.tools(asked)}
+            add_line(row)
+            add_row(row)
+            written = [*writer.opening_text(asked), *writer.response_text(trajectory)]
+            add_text({**facts, "messages": written})
+    return files

@@ -1,39 +1,61 @@
 """Rows with nested, mixed values as parquet and JSON lines that ``datasets``, and so TRL, read back as they were.
 
-Arguments and schemas are JSON columns: a struct column would give every call the arguments of all tools, most of them null.
+Arguments and schemas are JSON columns: a struct column would give every call the arguments of all tools, most of them
+null. Rows are written as they come, so that a large data set needs no more memory than a small one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mentor.data import atomic_path, write_text
+from mentor.data import atomic_path
 
 Row = dict[str, Any]
+Add = Callable[[Row], None]
 MESSAGES, TEXTS, TOOLS, TEXT, NUMBER = "messages", "texts", "tools", "text", "number"
 """Kinds of columns."""
+_CHUNK = 1000
 
 
-def write_table(rows: Sequence[Row], columns: dict[str, str], path: Path) -> None:
-    """Write parquet with the features that ``datasets`` understands, atomically."""
+@contextmanager
+def table(path: Path, columns: dict[str, str]) -> Iterator[Add]:
+    """Write parquet with the features that ``datasets`` understands; the file is there once the block has ended."""
     import pyarrow.parquet as pq
     from datasets import Dataset
 
     features = _features(columns)
-    # An empty data set has no rows to take a form from.
-    data = Dataset.from_list(list(rows), features=features) if rows else Dataset.from_dict(
-        {name: [] for name in columns}, features=features
-    )  # fmt: skip
-    with atomic_path(path) as temporary:
-        pq.write_table(data.data.table, temporary, compression="zstd")
+    # What a data set without rows looks like is what says how rows are stored.
+    schema = Dataset.from_dict({name: [] for name in columns}, features=features).data.table.schema
+    waiting: list[Row] = []
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            if waiting:
+                writer.write_table(Dataset.from_list(waiting, features=features).data.table)
+                waiting.clear()
+
+        def add(row: Row) -> None:
+            waiting.append(row)
+            if len(waiting) >= _CHUNK:
+                flush()
+
+        yield add
+        flush()
 
 
-def write_lines(rows: Sequence[Row], path: Path) -> None:
-    """Write JSON lines, keys without a value left out, atomically."""
-    write_text(path, "".join(json.dumps(_lean(row), ensure_ascii=False) + "\n" for row in rows))
+@contextmanager
+def lines(path: Path) -> Iterator[Add]:
+    """Write JSON lines, keys without a value left out; the file is there once the block has ended."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+
+        def add(row: Row) -> None:
+            file.write(json.dumps(_lean(row), ensure_ascii=False) + "\n")
+
+        yield add
 
 
 def _lean(value: Any, depth: int = 0) -> Any:
