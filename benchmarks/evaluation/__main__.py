@@ -57,7 +57,7 @@ def ours(port: int, count: int, in_flight: int) -> None:
 def bare(port: int, count: int, in_flight: int) -> None:
     """The same requests, and nothing else."""
     make_room(in_flight)
-    asyncio.run(loops.bare(port, count, in_flight))
+    asyncio.run(loops.bare(port, count, in_flight, lambda: None))
 
 
 def rate(work: Callable[[int, int, int], None], port: int, count: int, in_flight: int) -> float:

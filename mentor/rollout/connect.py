@@ -39,7 +39,7 @@ from mentor.trajectory import Frozen
 
 
 class Replica(Frozen):
-    """A further endpoint of a model; ``name`` and key are the first one's where they are not given."""
+    """A further endpoint of a model; ``name`` is the first one's where it is not given. A key goes only where it is named."""
 
     url: Annotated[str, Reach.MODEL]
     name: str | None = None
@@ -189,17 +189,17 @@ async def open_policy(
         async with _local_policy(source) as policy:
             yield policy
         return
-    members = [Member(OpenAIServer(one), urlsplit(one.url).netloc) for one in _endpoints(source)]
+    members = [Member(OpenAIServer(one), urlsplit(one.url).netloc) for one in endpoints(source)]
     async with _pooled(source, members, _chat_format(source), watch, adaptive_up_to) as policy:
         yield policy
 
 
-def _endpoints(source: ModelSource) -> Iterator[Endpoint]:
-    first = _key(source.api_key_env) if source.api_key_env else None
-    yield Endpoint(url=source.url or "", model=source.name or "", api_key=first)
-    for replica in source.replicas:
-        key = _key(replica.api_key_env) if replica.api_key_env else first
-        yield Endpoint(url=replica.url, model=replica.name or source.name or "", api_key=key)
+def endpoints(source: ModelSource) -> Iterator[Endpoint]:
+    """Where a model at URLs is served, first the one of ``url``; raises ``UserError`` where a key is not there."""
+    first = Replica(url=source.url or "", name=source.name, api_key_env=source.api_key_env)
+    for one in (first, *source.replicas):
+        key = _key(one.api_key_env) if one.api_key_env else None
+        yield Endpoint(url=one.url, model=one.name or source.name or "", api_key=key)
 
 
 @asynccontextmanager

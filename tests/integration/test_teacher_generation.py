@@ -14,9 +14,16 @@ import yaml
 from typer.testing import CliRunner
 
 from mentor.errors import UserError
+from mentor_evaluator.matrix.draw import draw_matrix
+from mentor_evaluator.matrix.job import prepare
+from mentor_evaluator.matrix.spec import EvaluationSpec
+from mentor_evaluator.runs import open_run
 from mentor_teacher.commands import app
+from mentor_teacher.commands.foreground import run_there
 from mentor_teacher.jobs import TeacherJob
 from mentor_teacher.spec import TeacherSpec
+from tests.support.adding_server import MODEL as ADDER
+from tests.support.chaos import Deployment
 from tests.support.quiet import Quiet
 from tests.support.rude_server import MODEL, Body, RudeServer, Says, call, chat, rude_server
 from tests.support.service_process import ROOT, running_process
@@ -192,3 +199,48 @@ def test_the_command_names_the_field_that_is_wrong(tmp_path: Path) -> None:
     ):
         done = CliRunner().invoke(app, ["run", str(file), *arguments])
         assert done.exit_code == 2 and told in done.output, done.output
+
+
+def test_a_spec_is_estimated_and_run_as_a_job_with_its_files_sent_along(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deployment = Deployment(tmp_path / "stack", "teacher", ("mentor_teacher.jobs:TeacherJob",), latency_s=0.0)
+    try:
+        questions = tmp_path / "sums.jsonl"
+        rows = ({"id": f"s{n}", "question": f"What is {n} + {n}?", "answers": [str(2 * n)]} for n in range(1, 21))
+        questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        values = {"model": {"url": deployment.url("model"), "name": ADDER}, "questions": str(questions)}
+        spec = TeacherSpec.model_validate(values)
+        assert run_there(spec.model_copy(update={"dry_run": 4}), deployment.url("service")) == 0
+        assert "estimate for 20 questions" in capfd.readouterr().err
+        assert run_there(spec, deployment.url("service")) == 0
+        said = capfd.readouterr().err
+    finally:
+        deployment.close()
+    assert "18 of 20 questions have references; 18 right, 2 wrong" in said  # it is wrong where 7 divides the number
+    assert f"{20 * 2 * 50:,} prompt and {20 * 2 * 20:,} generated tokens" in said
+
+
+async def test_an_evaluation_takes_replicas_adaptive_concurrency_and_prompts(tmp_path: Path) -> None:
+    def behave(body: Body) -> Says:
+        return chat(f"\\boxed{{{number(body) + 1}}}")
+
+    async with rude_server(behave) as a, rude_server(behave) as b:
+        rows = tmp_path / "rows.jsonl"
+        rows.write_text(
+            "".join(json.dumps({"id": f"q{n}", "question": f"{n} plus 1", "answer": n + 1}) + "\n" for n in range(40))
+        )
+        spec = EvaluationSpec.model_validate(
+            {
+                "models": [{"name": "m", "model": {"url": a.url, "name": MODEL, "replicas": [b.url]}}],
+                "own": [{"name": "sums", "file": str(rows), "question": "question", "answers": "answer"}],
+                "tools": "without", "concurrency": "auto", "samples": 2,
+                "prompts": [{"template": "Question: {question}"}, {"template": "Add. Question: {question}"}],
+            }
+        )  # fmt: skip
+        cells = prepare(spec, tmp_path / "run")
+        assert await asyncio.to_thread(draw_matrix, spec, cells, tmp_path / "run", Quiet(tmp_path / "run"))
+        assert min(len(a.trajectories), len(b.trajectories)) > 10
+    [cell] = open_run(tmp_path / "run", "run").cells()
+    assert len(cell.trajectories) == 80 and all(t.metadata["correct"] for t in cell.trajectories)
+    assert {t.metadata["prompt"]["index"] for t in cell.trajectories if t.sample == 1} == {1}

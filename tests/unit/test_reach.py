@@ -15,7 +15,7 @@ from mentor.inference import OpenAIServer
 from mentor.jobs import policy
 from mentor.reach import Reach, ReachSettings
 from mentor.reach.hosts import Place, matches, never_a_service, place_of
-from mentor.rollout.connect import ModelSource, open_policy
+from mentor.rollout.connect import ModelSource, endpoints, open_policy
 from mentor.rpc.principal import Principal, Role, acting_for
 from mentor_evaluator.matrix.spec import EvaluationSpec
 from mentor_evaluator.spec import EvaluateSpec
@@ -111,6 +111,21 @@ def test_a_list_binds_operators_too(who: Principal) -> None:
     assert refused(teacher(), who, **CLOSED) == "model.url"
     assert refused(teacher(), who, **CLOSED | {"model_hosts": "model:8000"}) is None
     assert refused(teacher(questions="/etc/passwd"), who, **CLOSED | {"model_hosts": "*"}) == "questions"
+
+
+def test_every_replica_is_held_against_the_lists_and_gets_no_key_that_is_not_named_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = {**URL, "api_key_env": "MENTOR_MODEL_KEY_X", "replicas": ["http://b:1", {"url": "http://c:1", "name": "n"}]}
+    lists = {"model_hosts": "model:8000,b:1", "key_variables": "MENTOR_MODEL_KEY_*@model:8000"}
+    assert refused(teacher(model=asked), **lists) == "model.replicas.1.url"
+    lists["model_hosts"] += ",c:1"
+    assert refused(teacher(model=asked), **lists) is None
+    keyed = {**asked, "replicas": [{"url": "http://b:1", "api_key_env": "MENTOR_MODEL_KEY_X"}]}
+    assert refused(teacher(model=keyed), **lists) == "model.replicas.0.api_key_env"
+    monkeypatch.setenv("MENTOR_MODEL_KEY_X", "secret")
+    found = [(e.url, e.model, e.api_key) for e in endpoints(ModelSource.model_validate(asked))]
+    assert found == [("http://model:8000/v1", "m", "secret"), ("http://b:1", "m", None), ("http://c:1", "n", None)]
 
 
 def test_without_lists_operators_reach_anything_and_submitters_only_what_is_theirs() -> None:
