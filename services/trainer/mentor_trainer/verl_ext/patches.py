@@ -1,4 +1,4 @@
-"""The places where verl and Ray cannot be extended and are patched instead: two of verl for the CPU, one beside TRL, one of Ray.
+"""Where verl and Ray cannot be extended they are patched instead: verl twice for the CPU and once beside TRL, Ray once.
 
 Each patch first checks that what it replaces still looks as it did in the pinned version, and refuses to run otherwise:
 a silent mismatch would train something else.
