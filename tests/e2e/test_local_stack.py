@@ -74,7 +74,9 @@ def test_the_teacher_keeps_what_is_right_and_metrics_account_for_every_call(stac
     with tarfile.open(jobs.fetch(job.id, "dataset", tmp_path / "dataset.tar")) as archive:
         archive.extractall(tmp_path / "dataset", filter="data")
     (whole,) = (path.parent for path in (tmp_path / "dataset").rglob("manifest.json"))
-    assert {"README.md", "statistics.html", "sft.parquet", "sft_text.parquet"} <= {path.name for path in whole.iterdir()}
+    assert {"README.md", "statistics.html", "sft.parquet", "sft_text.parquet"} <= {
+        path.name for path in whole.iterdir()
+    }
     assert read_questions(whole / "references.parquet") == kept
     for question in kept:
         assert question.references and question.references[0].answer is not None
