@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
 
 from mentor.rpc.credentials import read_secret
 from mentor.rpc.principal import Role
@@ -72,5 +73,13 @@ def _own_key(settings: ConsoleSettings, door: Door) -> str | None:
 
 def _guarded(page: APIRouter) -> APIRouter:
     """A page's routes, changes of which ask for the session's token."""
-    page.dependencies.append(Depends(require_token))
-    return page
+    # Made anew: a dependency that is given to a router after its routes reaches none of them.
+    guarded = APIRouter(dependencies=[Depends(require_token)])
+    for route in page.routes:
+        assert isinstance(route, APIRoute)
+        guarded.add_api_route(
+            route.path, route.endpoint, methods=list(route.methods), name=route.name, response_class=route.response_class,
+            response_model=route.response_model, status_code=route.status_code, tags=route.tags,
+            route_class_override=type(route),
+        )  # fmt: skip
+    return guarded

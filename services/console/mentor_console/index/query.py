@@ -6,7 +6,7 @@ import json
 import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from itertools import groupby
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mentor.errors import UserError
 from mentor.trajectory import Frozen
-from mentor_console.index.facts import facet
+from mentor_console.index.facts import facet, outcome
 from mentor_console.index.ingest import SEPARATOR
 
 PAGE = 50
@@ -24,6 +24,7 @@ _SHOWN = 12
 _WORDS = 32
 EXACT = ("job", "kind", "model", "suite", "arm", "question", "step", "correct", "termination", "tool", "error")
 _MANY = {"tool": "tools", "error": "errors"}
+_COUNTED = tuple(name for name in EXACT if name not in ("question", "step"))
 
 
 class Filters(Frozen):
@@ -109,14 +110,11 @@ def facets(connection: sqlite3.Connection, filters: Filters, jobs: Collection[st
     source, conditions, values = _where(filters, jobs)
     number = "words.rowid" if "words" in source else "t.id"
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    columns = "t.job, t.kind, t.model, t.suite, t.arm, t.correct, t.termination, t.tools, t.errors"
+    columns = ", ".join(f"t.{_MANY.get(name, name)}" for name in _COUNTED)
     statement = f"SELECT {columns} FROM {source}{where} ORDER BY {number} DESC LIMIT ?"
     rows = connection.execute(statement, [*values, COUNTED + 1]).fetchall()
     counted = rows[:COUNTED]
-    counts: dict[str, Counter[str]] = {name: Counter() for name in EXACT if name not in ("question", "step")}
-    for row in counted:
-        for name, value in _values(row):
-            counts[name][value] += 1
+    counts = {name: _counted(name, Counter(row[place] for row in counted)) for place, name in enumerate(_COUNTED)}
     shown = {name: tuple(counter.most_common(_SHOWN)) for name, counter in counts.items() if counter}
     return Facets(counted=len(counted), all=len(rows) <= COUNTED, values=shown)
 
@@ -126,14 +124,16 @@ def jobs_known(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT job, service FROM jobs").fetchall())
 
 
-def _values(row: sqlite3.Row) -> Iterator[tuple[str, str]]:
-    for name in ("job", "kind", "model", "suite", "arm", "termination"):
-        if row[name]:
-            yield name, row[name]
-    yield "correct", "unknown" if row["correct"] is None else "right" if row["correct"] else "wrong"
-    for name, column in _MANY.items():
-        for value in filter(None, row[column].split(SEPARATOR)):
-            yield name, value
+def _counted(name: str, counter: Counter[Any]) -> Counter[str]:
+    """How often each value of a facet occurs, from how often its column's values do."""
+    found: Counter[str] = Counter()
+    for value, count in counter.items():
+        if name == "correct":
+            found[outcome(value)] += count
+        else:
+            for single in dict.fromkeys(filter(None, value.split(SEPARATOR))):
+                found[single] += count
+    return found
 
 
 def _spelled(row: dict[str, Any]) -> dict[str, Any]:

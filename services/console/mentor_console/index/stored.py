@@ -88,9 +88,7 @@ def spec_of(connection: sqlite3.Connection, job: str) -> Mapping[str, Any]:
     return spec if isinstance(spec, dict) else {}
 
 
-def same_question(
-    connection: sqlite3.Connection, stored: Stored, jobs: Collection[str] | None
-) -> list[Mapping[str, Any]]:
+def same_question(connection: sqlite3.Connection, stored: Stored, jobs: Collection[str] | None) -> list[dict[str, Any]]:
     """Other trajectories of the question, teachers first, then those of the same job, then the newest."""
     rows = connection.execute(
         "SELECT * FROM trajectories WHERE question = ? AND key != ?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -36,7 +36,7 @@ class Opened:
     """A trajectory that the reader may see, with all that is known of its question."""
 
     def __init__(
-        self, stored: Stored, question: Question | None, spec: Mapping[str, Any], others: list[Mapping[str, Any]]
+        self, stored: Stored, question: Question | None, spec: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
     ) -> None:
         self.stored, self.question, self.spec, self.others = stored, question, spec, others
 
@@ -78,7 +78,13 @@ def router(console: Console) -> APIRouter:
         """The trajectory; ``beside``: another of the same question; ``turn``: where the page begins."""
         found = await opened(console, request, key)
         notes, tags = await console.index.run(lambda c: (notes_of(c, key), tags_of(c, [key])[key]))
-        values = {"stored": found.stored, "row": found.stored.row, "notes": notes, "tags": tags, "outcome": outcome}
+        values: dict[str, Any] = {
+            "stored": found.stored,
+            "row": found.stored.row,
+            "notes": notes,
+            "tags": tags,
+            "outcome": outcome,
+        }
         if found.stored.trajectory is None:
             raw = found.stored.raw[:_RAW].decode("utf-8", "replace")
             return console.renderer.respond(request, "unreadable.html.j2", title="Trajectory", raw=raw, **values)
