@@ -8,7 +8,7 @@ SERVICES := $(patsubst services/%/image.yaml,%,$(wildcard services/*/image.yaml)
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo demo-full demo-seeds test test-unit test-integration lint types imports proto proto-check lock \
-  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics reward-attacks soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
+  up smoke down images compose-smoke deploy-check gpu-locks dashboards manifests deploy-tools bench bench-rollout bench-evaluation bench-console bench-sandbox bench-retriever bench-index bench-judges bench-filters bench-statistics reward-attacks soak-retriever soak-sandbox vllm-proof inspect-proof eval-kills bfcl-proof bench-bfcl hostile-sandbox fuzz-sandbox clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 20
@@ -67,7 +67,7 @@ up:  ## the whole stack in containers (Compose), on the CPU
 	test -e .env || cp .env.example .env
 	deploy/secrets.sh
 	$(COMPOSE) up --build --detach
-	@echo "Grafana http://127.0.0.1:3000  Prometheus http://127.0.0.1:9090  key: secrets/api_key"
+	@echo "console http://127.0.0.1:8085  Grafana http://127.0.0.1:3000  Prometheus http://127.0.0.1:9090  key: secrets/api_key"
 
 smoke: setup  ## a small distillation through a stack that is up
 	MENTOR_API_KEY_FILE=secrets/api_key $(BIN)/mentor distill examples/distill/compose.yaml
@@ -104,6 +104,9 @@ bench-rollout: setup  ## what scheduling a trajectory costs, from 32 to 4,000 in
 
 bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
 	$(BIN)/python -m benchmarks.evaluation
+
+bench-console: setup  ## 200,000 trajectories gathered and searched by the console: first pages, index, memory
+	$(BIN)/python -m benchmarks.console
 
 bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BENCH_SANDBOX_FUSION=DIR), results in runs/
 	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox

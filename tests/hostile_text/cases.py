@@ -156,6 +156,8 @@ def broken_lines() -> dict[str, bytes]:
     """Lines that are no trajectories, or barely: each must be shown, or passed over, and break nothing."""
     deep = "[" * 100_000 + "]" * 100_000
     base = '{"question_id": "%s", "question": "q", "turns": [%s]}'
+    spoken = '{"text": "t", "tool_calls": [{"name": "n", "arguments": {"a": %s}}]}'
+    huge = {"text": "t", "tool_calls": [{"name": "n"}], "observations": [{"name": "n", "content": MEGABYTE}]}
     return {
         "not_json": b"<script>window.hacked=1</script>",
         "not_an_object": b'["<b id=hacked>"]',
@@ -164,12 +166,12 @@ def broken_lines() -> dict[str, bytes]:
         "overlong_utf8": b'{"question_id": "overlong", "question": "\xc0\xbcscript\xc0\xbe"}',
         "null_bytes": b'\x00\x00\x00{"question": "x"}',
         "deep": deep.encode(),
-        "deep_arguments": (base % ("deep", '{"text": "t", "tool_calls": [{"name": "n", "arguments": {"a": ' + "[" * 150 + "]" * 150 + "}}]}")).encode(),
-        "deeper_arguments": (base % ("deeper", '{"text": "t", "tool_calls": [{"name": "n", "arguments": {"a": ' + deep + "}}]}")).encode(),
+        "deep_arguments": (base % ("deep", spoken % ("[" * 150 + "]" * 150))).encode(),
+        "deeper_arguments": (base % ("deeper", spoken % deep)).encode(),
         "wrong_types": b'{"question_id": 7, "question": ["<b id=hacked>"], "turns": {"text": 1}, "sample": "x", "metadata": 3}',
         "huge_numbers": b'{"question_id": "huge", "sample": 1e400, "duration_s": -1e999, "turns": [], "question": "q"}',
-        "nan": b'{"question_id": "nan", "question": "q", "duration_s": NaN, "turns": [{"text": "t", "tool_calls": [{"name": "n", "arguments": {"x": NaN}}]}]}',
+        "nan": (base % ("nan", spoken % "NaN")).encode(),
         "unknown_fields": b'{"question_id": "new", "question": "q", "from_the_future": "<b id=hacked>"}',
         "empty": b"{}",
-        "megabyte": json.dumps({"question_id": "megabyte", "question": "q", "turns": [{"text": "t", "tool_calls": [{"name": "n"}], "observations": [{"name": "n", "content": MEGABYTE}]}]}).encode(),
+        "megabyte": json.dumps({"question_id": "megabyte", "question": "q", "turns": [huge]}).encode(),
     }  # fmt: skip

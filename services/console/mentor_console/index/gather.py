@@ -19,8 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from mentor.errors import ForbiddenError, InfrastructureError, MentorError, NotFoundError, UnauthenticatedError
 from mentor.jobs.client import JobClient
-from mentor.jobs.manager import MAX_LIST
-from mentor.jobs.model import Artifact, Job
+from mentor.jobs.model import MAX_LIST, Artifact, Job
 from mentor_console.index.fetched import Fetched, unpack, wanted
 from mentor_console.index.ingest import ingest, ingest_questions
 from mentor_console.index.schema import connect

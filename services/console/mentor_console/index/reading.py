@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mentor.errors import InfrastructureError, MentorError, NotFoundError
-from mentor.jobs.manager import MAX_LIST
+from mentor.jobs.model import MAX_LIST
 from mentor_console.index.query import jobs_known
 from mentor_console.index.schema import connect, prepare
 from mentor_console.settings import JOB_SERVICES, ConsoleSettings
