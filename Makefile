@@ -67,7 +67,7 @@ up:  ## the whole stack in containers (Compose), on the CPU
 	test -e .env || cp .env.example .env
 	deploy/secrets.sh
 	$(COMPOSE) up --build --detach
-	@echo "Grafana http://127.0.0.1:3000  Prometheus http://127.0.0.1:9090  key: secrets/api_key"
+	@echo "console http://127.0.0.1:8085  Grafana http://127.0.0.1:3000  Prometheus http://127.0.0.1:9090  key: secrets/api_key"
 
 smoke: setup  ## a small distillation through a stack that is up
 	MENTOR_API_KEY_FILE=secrets/api_key $(BIN)/mentor distill examples/distill/compose.yaml
@@ -107,6 +107,9 @@ bench-adaptive: setup  ## the concurrency that is found for servers that queue, 
 
 bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
 	$(BIN)/python -m benchmarks.evaluation
+
+bench-console: setup  ## 200,000 trajectories gathered and searched by the console: first pages, index, memory
+	$(BIN)/python -m benchmarks.console
 
 bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BENCH_SANDBOX_FUSION=DIR), results in runs/
 	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox

@@ -127,6 +127,8 @@ class Turn(Frozen):
     """As the server counts what it was sent; in token mode the ids say it."""
     generated_tokens: int | None = None
     """As the server counts what it wrote, reasoning included."""
+    duration_s: float = 0.0
+    """From the request to its last token, as the loop waited for it; 0 where nobody measured."""
 
 
 class Trajectory(Frozen):

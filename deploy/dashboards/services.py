@@ -186,4 +186,22 @@ RETRIEVER = Board(
         red("retriever"),
     ),
 )
-BOARDS = (SANDBOX, RETRIEVER)
+CONSOLE = Board(
+    "console",
+    "Console",
+    (
+        Section(
+            "Trajectories",
+            (
+                number("In the index", "max(mentor_console_trajectories)"),
+                Panel(
+                    "Read into the index",
+                    (("sum(rate(mentor_console_indexed_lines_total[$__rate_interval]))", "lines"),),
+                    about="Per second, of what jobs have committed.",
+                ),
+            ),
+        ),
+        red("console"),
+    ),
+)
+BOARDS = (SANDBOX, RETRIEVER, CONSOLE)

@@ -31,9 +31,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def serve(context: typer.Context, name: Annotated[str, typer.Argument(help="service to start")]) -> None:
-    """Start one service alone: sandbox, retriever, teacher, trainer, evaluator; `model` serves a model; NAME-worker runs jobs.
+    """Start one service alone: sandbox, retriever, teacher, trainer, evaluator, console.
 
-    Everything after the name goes to it: `mentor serve retriever --config FILE --port 8081`.
+    `model` serves a model; NAME-worker runs jobs. Everything after the name goes to it: `mentor serve retriever --config FILE --port 8081`.
     """
     modules = {service: f"mentor_{service}" for service in SERVICES} | {"model": "mentor.inference.local"}
     command = [sys.executable, "-m"]
@@ -60,7 +60,7 @@ def up(
     corpus: Annotated[Path | None, typer.Option(help="JSON lines of {id, contents} to search")] = None,
     model: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER: serve this model too; may be repeated")] = None,
 ) -> None:
-    """Start the five services, their workers and a Redis as local processes."""
+    """Start the services, their workers, the console and a Redis as local processes."""
     from mentor.local import stack
 
     console = wide_console()
@@ -70,7 +70,10 @@ def up(
         )
         stack.up(spec, report=console.print)
         for name in SERVICES:
-            console.print(f"{name:<10} {spec.url(name)}  gRPC {spec.target(name)}")
+            rest, rpc = SERVICES[name]
+            console.print(
+                f"{name:<10} {spec.url(name)}" + (f"  gRPC {spec.target(name)}" if rpc != rest else "  in a browser")
+            )
         if is_open(os.environ):
             console.print("no keys are set: every user and program of this machine is an operator (docs/security.md)")
         for server in spec.models:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -29,12 +29,21 @@ class JobClient:
     because they carry an idempotency key.
 
     Every method raises ``InfrastructureError`` when the service stays away, and the service's own typed errors.
+
+    Args:
+        authorization: sent in place of this process's own key: for who acts on behalf of somebody else.
     """
 
-    def __init__(self, url: str, *, outage_s: float = OUTAGE_SECONDS) -> None:
+    def __init__(self, url: str, *, outage_s: float = OUTAGE_SECONDS, authorization: str = "") -> None:
         self.url = url.rstrip("/")
         self._outage_s = outage_s
-        self._http = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
+        self.authorization = authorization
+        auth = _Bearer(authorization) if authorization else None
+        self._http = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False, auth=auth)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
 
     def _call(
         self,
@@ -139,3 +148,14 @@ class JobClient:
             if job.state.final:
                 return job
             time.sleep(_POLL_SECONDS)
+
+
+class _Bearer(httpx.Auth):
+    """The last word on a request's authorization, whatever this process would send."""
+
+    def __init__(self, authorization: str) -> None:
+        self._authorization = authorization
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["authorization"] = self._authorization
+        yield request

@@ -11,7 +11,7 @@ from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.capacity import Capacity
 from mentor.jobs.celery_app import Publisher
 from mentor.jobs.handler import JobHandler, parse_spec
-from mentor.jobs.model import Artifact, Job, JobEvent, JobState
+from mentor.jobs.model import MAX_LIST, Artifact, Job, JobEvent, JobState
 from mentor.jobs.ownership import only_of, require_visible, submitter_of
 from mentor.jobs.references import resolve
 from mentor.jobs.store import JobStore
@@ -19,7 +19,6 @@ from mentor.jobs.tails import tail
 from mentor.rpc.context import request_id, traceparent
 from mentor.rpc.principal import acting_for, caller
 
-MAX_LIST = 500
 MAX_KEY_CHARS = 200
 
 

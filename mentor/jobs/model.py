@@ -35,6 +35,10 @@ SCHEMA_VERSION = 1
 leaves jobs of a later version to those that know it."""
 
 
+MAX_LIST = 500
+"""Jobs that one call lists at most."""
+
+
 class Job(Frozen):
     """A job. Times are seconds since the epoch, UTC, on Redis' clock.
 

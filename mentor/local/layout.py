@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -21,8 +22,9 @@ SERVICES = {
     "teacher": (8082, 50053),
     "trainer": (8083, 50054),
     "evaluator": (8084, 50055),
+    "console": (8085, 8085),
 }
-"""REST and gRPC ports."""
+"""REST and gRPC ports; the same twice where there is no gRPC."""
 WORKERS = {
     "teacher": ("mentor_teacher.jobs:TeacherJob",),
     "trainer": ("mentor_trainer.jobs:TrainJob",),
@@ -69,7 +71,7 @@ class StackSpec(Frozen):
 
     def ports(self) -> list[int]:
         """Every port that the stack listens on."""
-        own = [port + self.port_offset for pair in SERVICES.values() for port in pair]
+        own = [port + self.port_offset for pair in SERVICES.values() for port in dict.fromkeys(pair)]
         return own + [model.port + self.port_offset for model in self.models]
 
     @property
@@ -126,8 +128,11 @@ def _shared_environment(spec: StackSpec) -> dict[str, str]:
 
 def _service(spec: StackSpec, name: str, shared: dict[str, str]) -> ProcessSpec:
     rest, rpc = (port + spec.port_offset for port in SERVICES[name])
-    command = (sys.executable, "-m", f"mentor_{name}", "--port", str(rest), "--grpc-port", str(rpc))
+    grpc = str(rpc) if rpc != rest else "-1"
+    command = (sys.executable, "-m", f"mentor_{name}", "--port", str(rest), "--grpc-port", grpc)
     env = dict(shared)
+    if name == "console":
+        env |= _console(spec)
     if name == "retriever":
         corpus = Path(spec.corpus) if spec.corpus else example_path("corpus.jsonl")
         if not corpus.is_file():
@@ -135,6 +140,13 @@ def _service(spec: StackSpec, name: str, shared: dict[str, str]) -> ProcessSpec:
         env["MENTOR_RETRIEVER_CORPUS_PATH"] = str(corpus.resolve())
         env["MENTOR_RETRIEVER_RETRIEVAL_METHOD"] = "bm25"
     return ProcessSpec(name=name, command=command, env=env, ready_url=f"{spec.url(name)}/ready")
+
+
+def _console(spec: StackSpec) -> dict[str, str]:
+    """Where the console finds the others, and keeps its index."""
+    urls = {f"MENTOR_CONSOLE_{name.upper()}_URL": spec.url(name) for name in SERVICES if name != "console"}
+    models = {model.name: f"http://127.0.0.1:{model.port + spec.port_offset}/v1" for model in spec.models}
+    return urls | {"MENTOR_CONSOLE_CACHE": str(spec.folder / "console"), "MENTOR_CONSOLE_MODELS": json.dumps(models)}
 
 
 def _worker(name: str, handlers: tuple[str, ...], shared: dict[str, str]) -> ProcessSpec:

@@ -122,9 +122,11 @@ async def _converse(
         params = sampling.model_copy(
             update={"max_tokens": min(budget, sampling.max_tokens), "seed": _turn_seed(sampling.seed, name, index)}
         )
+        asked = time.monotonic()
         turn, answer = await conversation.next_turn(
             params, request_id=f"{name}-{index}", timeout_s=limits.turn_timeout_s
         )
+        turn = turn.model_copy(update={"duration_s": time.monotonic() - asked})
         if turn.finish_reason == "abort":
             raise InfrastructureError("the model server aborted the generation")
         if turn.finish_reason != "stop":

@@ -62,12 +62,7 @@ class SandboxExecutor(ServiceEndpoint):
 
     async def execute(self, call: ToolCall, spec: ToolSpec) -> Observation:
         """Run a call; see ``ToolExecutor.execute``."""
-        body: dict[str, Any] = {"arguments": call.arguments, "timeout_s": spec.timeout_s}
-        if spec.source is None or _REGISTERED.get(spec.name) == spec:
-            body["tool"] = spec.name
-        else:
-            body |= {"source": spec.source, "function": spec.name}
-        return observed(call, spec, await self.run(body))
+        return observed(call, spec, await self.run(request_of(call, spec)))
 
     async def run(self, body: dict[str, Any]) -> SandboxResult:
         """Run a call in the form that ``POST /v1/execute`` takes.
@@ -106,6 +101,14 @@ class SandboxExecutor(ServiceEndpoint):
         if response.is_error:
             raise from_http(response)
         return SandboxResult(**{name: response.json()[name] for name in SandboxResult.model_fields})
+
+
+def request_of(call: ToolCall, spec: ToolSpec) -> dict[str, Any]:
+    """A call in the form that ``POST /v1/execute`` takes: what the sandbox has registered goes by its name."""
+    body: dict[str, Any] = {"arguments": call.arguments, "timeout_s": spec.timeout_s}
+    if spec.source is None or _REGISTERED.get(spec.name) == spec:
+        return body | {"tool": spec.name}
+    return body | {"source": spec.source, "function": spec.name}
 
 
 def observed(call: ToolCall, spec: ToolSpec, result: SandboxResult) -> Observation:

@@ -99,9 +99,14 @@ def _in_kubernetes(known: Mapping[str, Facts]) -> Iterator[str]:
         yield from _in_services(overlay, known)
 
 
+def rpc_port(own: Facts) -> str | None:
+    """None where a service has no gRPC, which it says by naming its REST port again."""
+    return own["RPC_PORT"] if own["RPC_PORT"] != own["REST_PORT"] else None
+
+
 def _in_container(own: Facts, container: Mapping[str, Any]) -> Iterator[str]:
     ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
-    if (ports.get("rest"), ports.get("grpc")) != (own["REST_PORT"], own["RPC_PORT"]):
+    if (ports.get("rest"), ports.get("grpc")) != (own["REST_PORT"], rpc_port(own)):
         yield f"ports {ports}"
     health = {"path": own.get("HEALTH_PATH", defaults()["HEALTH_PATH"]), "port": "rest"}
     if container["readinessProbe"]["httpGet"] != health:
@@ -112,7 +117,7 @@ def _in_services(overlay: str, known: Mapping[str, Facts]) -> Iterator[str]:
     found = {d["metadata"]["name"]: d["spec"]["ports"] for d in of_kind(overlay, "Service")}
     for name, own in known.items():
         ports = {port["name"]: str(port["port"]) for port in found.get(name, [])}
-        if (ports.get("rest"), ports.get("grpc")) != (own["REST_PORT"], own["RPC_PORT"]):
+        if (ports.get("rest"), ports.get("grpc")) != (own["REST_PORT"], rpc_port(own)):
             yield f"{overlay}: Service/{name}: ports {ports}"
 
 

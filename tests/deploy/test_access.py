@@ -19,7 +19,7 @@ from tests.deploy.manifests import ROOT, containers, of_kind
 
 KEYS = {"worker_key", "search_key", "submit_key", "access_keys", "api_key"}
 HELD = {
-    **{key: {"access_keys"} for key in ("teacher", "trainer", "evaluator", "retriever")},
+    **{key: {"access_keys"} for key in ("teacher", "trainer", "evaluator", "retriever", "console")},
     **{key: {"worker_key"} for key in ("teacher-worker", "trainer-worker", "evaluator-worker")},
     "sandbox": {"access_keys", "search_key"},
 }

@@ -182,7 +182,7 @@ def test_the_grace_covers_what_a_job_may_take_to_save_itself(overlay: str) -> No
 @pytest.mark.parametrize("overlay", OURS)
 def test_services_and_workers_have_disruption_budgets(overlay: str) -> None:
     budgets = {d["metadata"]["name"] for d in of_kind(overlay, "PodDisruptionBudget")}
-    assert {"redis", "sandbox", "retriever", "teacher", "trainer", "evaluator", *WORKERS} <= budgets
+    assert {"redis", "sandbox", "retriever", "teacher", "trainer", "evaluator", "console", *WORKERS} <= budgets
 
 
 def test_workers_scale_on_queued_plus_running_jobs() -> None:

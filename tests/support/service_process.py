@@ -16,7 +16,10 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-_PATHS = (ROOT, *(ROOT / "services" / n for n in ("sandbox", "retriever", "teacher", "trainer", "evaluator")))
+_PATHS = (
+    ROOT,
+    *(ROOT / "services" / n for n in ("sandbox", "retriever", "teacher", "trainer", "evaluator", "console")),
+)
 START_TIMEOUT_S = 90.0
 EXIT_TIMEOUT_S = 300.0
 
@@ -37,9 +40,10 @@ class ServiceProcess:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         python: str = sys.executable,
+        grpc: bool = True,
         **options: Any,
     ) -> None:
-        command = [python, "-m", module, "--port", "0", "--grpc-port", "0", *arguments]
+        command = [python, "-m", module, "--port", "0", "--grpc-port", "0" if grpc else "-1", *arguments]
         self.process = subprocess.Popen(command, env=environment(env), stderr=subprocess.PIPE, text=True, **options)
         self.lines: list[str] = []
         self._listening = threading.Event()

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mentor import __version__
 from mentor_console.front.gate import session_of
+from mentor_console.text import iso, pretty, shown
 
 NAVIGATION = (
     ("/", "Home"), ("/jobs", "Jobs"), ("/datasets", "Data sets"), ("/training", "Training"),
@@ -23,9 +24,11 @@ class Renderer:
     def __init__(self, signed_in: bool) -> None:
         self._environment = Environment(
             loader=PackageLoader("mentor_console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-            lstrip_blocks=True,
+            lstrip_blocks=True, finalize=shown,
         )  # fmt: skip
-        self._environment.globals.update(navigation=NAVIGATION, version=__version__, signed_in=signed_in)
+        self._environment.globals.update(
+            navigation=NAVIGATION, version=__version__, signed_in=signed_in, iso=iso, pretty=pretty
+        )
 
     def page(self, template: str, **values: Any) -> str:
         """A page's HTML."""

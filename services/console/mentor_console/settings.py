@@ -26,6 +26,11 @@ class ConsoleSettings(ServiceSettings):
     retriever_url: str = "http://127.0.0.1:8081"
     models: dict[str, str] = Field(default_factory=dict, description="model servers of the playground: URL by name")
     cache: Path = Field(default=Path(".mentor/console"), description="index and trajectories that it has fetched")
+    key_file: Path | None = Field(
+        default=None,
+        description="a key with which it gathers trajectories by itself; without, it gathers for who reads, with theirs",
+    )
+    gather_s: float = Field(default=5.0, gt=0, description="seconds between two looks for new trajectories")
     session_hours: float = Field(default=12.0, gt=0, description="how long a sign-in lasts")
     hosts: tuple[str, ...] = Field(
         default=(), description="names under which browsers reach it, beside loopback; * allows any"

@@ -28,14 +28,23 @@ class Upstream:
             for name in SERVICES
         }
 
-    async def call(self, authorization: str, service: str, method: str, path: str, **options: Any) -> httpx.Response:
+    async def call(
+        self,
+        authorization: str,
+        service: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> httpx.Response:
         """One request.
 
         Raises:
             MentorError: as the service says; ``InfrastructureError`` where it cannot be reached.
         """
         try:
-            response = await self._clients[service].request(method, path, headers=_headers(authorization), **options)
+            sent = _headers(authorization) | dict(headers or {})
+            response = await self._clients[service].request(method, path, headers=sent, **options)
         except httpx.HTTPError as error:
             raise InfrastructureError(f"the {service} cannot be reached: {error or type(error).__name__}") from error
         if response.status_code >= 400:

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from mentor_console.context import Console
-from mentor_console.pages import home
+from mentor_console.pages import home, trajectories, trajectory, trajectory_changes
 
-PAGES: tuple[Callable[[Console], APIRouter], ...] = (home.router,)
+PAGES: tuple[Callable[[Console], APIRouter], ...] = (
+    home.router,
+    trajectories.router,
+    trajectory_changes.router,
+    trajectory.router,
+)

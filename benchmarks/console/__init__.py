@@ -1,0 +1,1 @@
+"""The console's index under load: made trajectories, real jobs, a real console."""

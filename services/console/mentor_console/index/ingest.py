@@ -1,0 +1,112 @@
+"""Files into the index, in batches that each are one transaction: a reader sees whole batches, a crash loses at most one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+from mentor_console.index.facts import Facts, Origin, body_of, facts_of, unreadable
+from mentor_console.index.lines import UnreadableError, read
+
+_BATCH = 1000
+_LONGEST = 64 * 1024 * 1024
+_COLUMNS = (
+    "id", "key", "job", "kind", "model", "suite", "arm", "question", "sample", "step", "correct", "termination", "reward",
+    "tools", "errors", "calls", "turns", "tokens", "seconds", "title", "file", "offset", "length",
+)  # fmt: skip
+_INSERT = f"INSERT INTO trajectories ({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + c for c in _COLUMNS)})"
+SEPARATOR = "\x1f"
+"""Between the tools, and the error kinds, of a row."""
+
+
+def key_of(origin: Origin, question: str, sample: int) -> str:
+    """A trajectory's address: the same however often it is fetched and indexed again."""
+    parts = (origin.job, origin.model if origin.suite else "", origin.suite, origin.arm, origin.step, question, sample)
+    joined = "\x1f".join(map(str, parts))
+    return blake2b(joined.encode("utf-8", "replace"), digest_size=10).hexdigest()
+
+
+def ingest(connection: sqlite3.Connection, path: Path, file: int, origin: Origin) -> int:
+    """Index the trajectories of a file; the last word on a (question, sample) counts. Returns how many lines it had."""
+    batch: list[tuple[Facts, int, int]] = []
+    lines = 0
+    for number, (line, offset) in enumerate(_lines(path), start=1):
+        try:
+            facts = facts_of(read(line), origin)
+        except UnreadableError:
+            facts = unreadable(line, number)
+        batch.append((facts, offset, len(line)))
+        lines = number
+        if len(batch) >= _BATCH:
+            _write(connection, batch, file, origin)
+            batch = []
+    _write(connection, batch, file, origin)
+    return lines
+
+
+def ingest_questions(connection: sqlite3.Connection, path: Path, file: int, job: str) -> None:
+    """Remember where a file's questions stand, with their answers and references."""
+    rows = []
+    for line, offset in _lines(path):
+        try:
+            name = read(line).get("id")
+        except UnreadableError:
+            continue
+        if isinstance(name, str):
+            rows.append((name, file, job, offset, len(line)))
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany("INSERT OR REPLACE INTO questions VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute("COMMIT")
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Lines that have an end, and where they begin; what is longer than a page could ever show is left out."""
+    offset = 0
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST):
+            begun = offset
+            offset += len(line)
+            if not line.endswith(b"\n") and len(line) >= _LONGEST:
+                while (rest := file.readline(_LONGEST)) and not rest.endswith(b"\n"):
+                    offset += len(rest)
+                offset += len(rest)
+            elif line.strip():
+                yield line, begun
+
+
+def _write(connection: sqlite3.Connection, batch: list[tuple[Facts, int, int]], file: int, origin: Origin) -> None:
+    if not batch:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        first = _next_id(connection)
+        rows = [_row(*entry, file, origin, first + place) for place, entry in enumerate(batch)]
+        latest = {row["key"]: row for row in rows}
+        keys = [(key,) for key in latest]
+        connection.executemany("DELETE FROM trajectories WHERE key = ?", keys)
+        connection.executemany(_INSERT, list(latest.values()))
+        bodies = ((first + place, body_of(facts, origin)) for place, (facts, _, _) in enumerate(batch))
+        connection.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", bodies)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _next_id(connection: sqlite3.Connection) -> int:
+    """Above every id that there ever was: the full-text table still knows those of rows that are gone."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'trajectories'").fetchone()
+    return int(found[0]) + 1 if found else 1
+
+
+def _row(facts: Facts, offset: int, length: int, file: int, origin: Origin, number: int) -> dict[str, object]:
+    return {
+        "id": number, "key": key_of(origin, facts.question, facts.sample), "job": origin.job, "kind": origin.kind,
+        "model": facts.model, "suite": origin.suite, "arm": origin.arm, "question": facts.question, "sample": facts.sample,
+        "step": origin.step, "correct": None if facts.correct is None else int(facts.correct),
+        "termination": facts.termination, "reward": facts.reward, "tools": SEPARATOR.join(facts.tools),
+        "errors": SEPARATOR.join(facts.errors), "calls": facts.calls, "turns": facts.turns, "tokens": facts.tokens,
+        "seconds": facts.seconds, "title": facts.title, "file": file, "offset": offset, "length": length,
+    }  # fmt: skip

@@ -1,0 +1,59 @@
+"""Why a trajectory has its reward: the library scores it again, beside every reference, with the verdict that was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mentor.errors import UserError
+from mentor.rewards import RewardResult, RewardSpec, load_preset, preset_names, score
+from mentor.tools.registry import ToolRegistry
+from mentor.tools.spec import ToolSpec
+from mentor.trajectory import Question, Reference, Trajectory
+
+
+@dataclass(frozen=True)
+class Explained:
+    """``best``: the library's own choice among the references; ``each``: the score beside every one of them."""
+
+    spec: RewardSpec
+    best: RewardResult
+    each: list[tuple[Reference, RewardResult]]
+    gate: float | None
+
+
+def preset_of(spec: Mapping[str, Any]) -> str:
+    """The preset that a training job names; "" where it names none, or a file of its own."""
+    named = spec.get("reward")
+    return named if isinstance(named, str) and named in preset_names() else ""
+
+
+def explain(trajectory: Trajectory, question: Question, preset: str, correct: bool) -> Explained:
+    """The components under a preset. No judge is asked: ``correct`` is what it said when the trajectory was scored.
+
+    Raises:
+        UserError: there is no such preset.
+    """
+    if preset not in preset_names():
+        raise UserError(f"unknown reward preset {preset!r}", field="preset", allowed=", ".join(preset_names()))
+    spec = load_preset(preset)
+
+    def judged(answer: str | None, golds: object) -> bool:
+        return correct
+
+    tools = _tools(question)
+    references = question.references
+    each = [
+        (reference, score(trajectory, [reference], spec, judged, question.answers, tools)) for reference in references
+    ]
+    best = score(trajectory, references, spec, judged, question.answers, tools)
+    return Explained(spec, best, each, spec.gates.verdict(trajectory))
+
+
+def _tools(question: Question) -> tuple[ToolSpec, ...]:
+    """The question's tools, whose schemas say what an omitted argument stands for; none where they are not known here."""
+    try:
+        return ToolRegistry().for_question(question)
+    except UserError:
+        return ()
