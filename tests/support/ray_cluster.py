@@ -44,9 +44,9 @@ class Cluster:
 
     def add_node(self) -> subprocess.Popen[bytes]:
         """Another node, with a logical GPU and a folder of its own."""
-        count = len(self.resources())
         node = self._start(f"--address=127.0.0.1:{self.port}", "--num-cpus=6", "--num-gpus=1")
-        eventually(lambda: len(self.resources()) > count, within=120, what="another node")
+        up = sum(one.poll() is None for one in self.nodes)  # those that were killed are told of late
+        eventually(lambda: len(self.resources()) == up, within=240, what="another node, and no dead one")
         return node
 
     def resources(self) -> list[Any]:

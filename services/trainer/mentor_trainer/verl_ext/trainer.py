@@ -143,8 +143,9 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         """
         batch = super()._update_actor(batch, metrics)
         worked = float(metrics.pop(f"actor/{MODEL_SECONDS}", 0.0))
-        servers = [server.busy_seconds.remote() for server in self._early_servers]  # none on a cluster
-        worked += sum(ray.get(servers)) / max(1, len(servers))
+        if self._early_servers:  # a cluster's are not asked
+            busy = ray.get([server.busy_seconds.remote() for server in self._early_servers])
+            worked += sum(busy) / len(busy)
         metrics["mentor/model_seconds"] = worked - self._worked
         self._worked = worked
         return batch
