@@ -1,4 +1,4 @@
-"""A teacher under kill -9 of everything: `make teacher-kills`. Beside the gate: twenty rounds take about half an hour.
+"""A teacher under kill -9 of everything: `make teacher-kills`. Beside the gate: it takes well over half an hour.
 
 2,000 questions; worker, service, Redis, sandbox and model server are killed one after another at random moments until the job
 is through. The data set must hold every question once, as if nothing had happened, and no more may be generated again
