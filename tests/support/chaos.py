@@ -43,6 +43,8 @@ class Deployment:
             {
                 "MENTOR_JOBS_REDIS_URL": redis_url(folder / "redis"), "MENTOR_JOBS_STORE": str(folder / "store"),
                 "MENTOR_JOBS_LEASE_S": "4", "MENTOR_JOBS_REAP_INTERVAL_S": "0.5", "MENTOR_JOBS_REPUBLISH_S": "2",
+                # Whoever kills workers for as long as a job runs must not take the job for what kills them.
+                "MENTOR_JOBS_MAX_LAPSES": "100",
                 "MENTOR_SANDBOX_TARGET": f"127.0.0.1:{self.ports['sandbox rpc']}",
             }
         )  # fmt: skip
