@@ -38,7 +38,8 @@ class Cluster:
         """The head, until its job server answers."""
         self._start(
             # The port of the agent that takes jobs is a fixed one else, which another Ray of this machine may have.
-            "--head", f"--dashboard-agent-listen-port={free_port()}", f"--port={self.port}", "--num-cpus=8", "--num-gpus=0", "--include-dashboard=true",
+            "--head", f"--dashboard-agent-listen-port={free_port()}", f"--port={self.port}", "--num-cpus=8", "--num-gpus=0",
+            "--include-dashboard=true",
             "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}", f"--temp-dir={self.folder / 'head'}",
         )  # fmt: skip
         eventually(self._answers, within=120, what="the job server")
