@@ -37,7 +37,9 @@ class Cluster:
     def start(self) -> None:
         """The head, until its job server answers."""
         self._start(
-            "--head", f"--port={self.port}", "--num-cpus=8", "--num-gpus=0", "--include-dashboard=true",
+            # The port of the agent that takes jobs is a fixed one else, which another Ray of this machine may have.
+            "--head", f"--dashboard-agent-listen-port={free_port()}", f"--port={self.port}", "--num-cpus=8", "--num-gpus=0",
+            "--include-dashboard=true",
             "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}", f"--temp-dir={self.folder / 'head'}",
         )  # fmt: skip
         eventually(self._answers, within=120, what="the job server")
@@ -80,7 +82,6 @@ class Cluster:
             RAY,
             "start",
             "--block",
-            f"--dashboard-agent-listen-port={free_port()}",  # a fixed one else, which two nodes of a machine cannot share
             "--node-ip-address=127.0.0.1",
             "--object-store-memory=200000000",
             *arguments,
