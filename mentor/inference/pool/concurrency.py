@@ -179,7 +179,7 @@ class AdaptiveLimit:
         """Try more, if there is room for it."""
         factor = min(self._step, self._room())
         if factor <= 1.02 or round(self._limit * factor) <= self.limit:
-            self._ceiling = None if factor <= 1.02 else self._ceiling
+            self._ceiling = None  # reached: the next step goes beyond it, to see whether it still holds
             self._climbing = False
             self._set(self._limit, _Phase.HOLD)
             return
