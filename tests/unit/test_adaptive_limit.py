@@ -158,3 +158,11 @@ def test_longer_answers_are_no_congestion() -> None:
             flying.append((long.started(len(flying) + 1), 0.01 * tokens, tokens))
         long.ended(*flying.popleft())
     assert long.limit > 256
+
+
+def test_a_refusal_at_the_very_start_does_not_hold_the_limit_down() -> None:
+    """Somebody else's last requests were still being served: that is over in a moment."""
+    world = World("refuses")
+    world.limit.overloaded(world.limit.started(1))
+    world.run(90.0)
+    assert world.rate(60.0, 90.0) >= 0.9 * BEST["refuses"]

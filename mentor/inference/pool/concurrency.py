@@ -127,6 +127,9 @@ class AdaptiveLimit:
         """The endpoint refused a request because it has too many. Only the first of a limit counts."""
         if sample.epoch != self._epoch:
             return
+        if self._rest is None:  # nothing is known yet: perhaps somebody else's last requests are being served
+            self._set(self._limit * _DOWN, _Phase.FIRST)
+            return
         self._ceiling = self._limit
         self._step = _QUARTER
         if self._phase is _Phase.UP and self._rest is not None:
@@ -179,7 +182,7 @@ class AdaptiveLimit:
         """Try more, if there is room for it."""
         factor = min(self._step, self._room())
         if factor <= 1.02 or round(self._limit * factor) <= self.limit:
-            self._ceiling = None if factor <= 1.02 else self._ceiling
+            self._ceiling = None  # reached: the next step goes beyond it, to see whether it still holds
             self._climbing = False
             self._set(self._limit, _Phase.HOLD)
             return
