@@ -42,6 +42,7 @@ class CommittedJobs:
         for service in services:
             self.start(service)
         self.consoles: list[ServiceProcess] = []
+        self.ids: dict[str, str] = {}
 
     def start(self, service: str) -> None:
         """Start a service (again)."""
