@@ -14,6 +14,13 @@ local function event(kind, data)
 end
 local function state(name) redis.call('HSET', KEYS[1], 'state', name); event('state', cjson.encode({state=name})) end
 local function get(f) return redis.call('HGET', KEYS[1], f) end
+-- One more death. Those before it are forgotten where the job has come further since the last one: it loops no crash.
+local function lapse()
+  local progress = tonumber(get('progress') or 0) or 0
+  if progress > tonumber(get('lapsed_at') or 0) then redis.call('HSET', KEYS[1], 'lapses', 0) end
+  redis.call('HSET', KEYS[1], 'lapsed_at', progress)
+  return redis.call('HINCRBY', KEYS[1], 'lapses', 1)
+end
 -- For scripts whose ARGV[1] is a fencing number and ARGV[2] a token: whether to go on. A token that was the last one heard
 -- is a repetition after a lost answer, and has been dealt with.
 local function verdict()
@@ -91,7 +98,7 @@ RELEASE = (
     + """
 if get('fence') ~= ARGV[1] or get('state') ~= 'running' then return 0 end
 redis.call('HDEL', KEYS[1], 'lease_until', 'owner')
-if redis.call('HINCRBY', KEYS[1], 'lapses', ARGV[3]) >= tonumber(ARGV[4]) and ARGV[3] == '1' then
+if ARGV[3] == '1' and lapse() >= tonumber(ARGV[4]) then
   redis.call('HSET', KEYS[1], 'finished_at', now, 'error', ARGV[5])
   redis.call('ZREM', KEYS[2], ARGV[2]); state('failed'); return 2
 end
@@ -130,7 +137,7 @@ REAP = (
     _NOW
     + """
 if get('state') ~= 'running' or get('fence') ~= ARGV[3] or tonumber(get('lease_until') or 0) >= now then return 0 end
-local lapses = redis.call('HINCRBY', KEYS[1], 'lapses', 1)
+local lapses = lapse()
 redis.call('HDEL', KEYS[1], 'lease_until', 'owner')
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
 if get('cancel_requested') == '1' then
@@ -211,6 +218,13 @@ return 1
 # jobs, KEYS[6] the set of jobs whose files have to go, KEYS[7] its idempotency key. ARGV: job id, time. Returns 1 if done.
 FORGET = """
 local function get(f) return redis.call('HGET', KEYS[1], f) end
+-- One more death. Those before it are forgotten where the job has come further since the last one: it loops no crash.
+local function lapse()
+  local progress = tonumber(get('progress') or 0) or 0
+  if progress > tonumber(get('lapsed_at') or 0) then redis.call('HSET', KEYS[1], 'lapses', 0) end
+  redis.call('HSET', KEYS[1], 'lapsed_at', progress)
+  return redis.call('HINCRBY', KEYS[1], 'lapses', 1)
+end
 local s = get('state')
 if s ~= 'succeeded' and s ~= 'failed' and s ~= 'cancelled' then return 0 end
 if tonumber(get('finished_at') or get('created_at')) >= tonumber(ARGV[2]) then return 0 end

@@ -28,7 +28,7 @@ class JobSettings(BaseSettings):
     stop_grace_s: float = Field(default=110.0, gt=0, description="seconds a job has to save itself on SIGTERM")
     republish_s: float = Field(default=15.0, gt=0, description="a queued job this old is published again")
     reap_interval_s: float = Field(default=5.0, gt=0)
-    max_lapses: int = Field(default=5, ge=1, description="worker deaths after which a job fails")
+    max_lapses: int = Field(default=5, ge=1, description="deaths without progress between them after which a job fails")
     retention_days: float = Field(default=30.0, gt=0)
     gpus: int = Field(default=0, ge=0, description="devices that jobs on this stack share by lease; 0: not managed")
 

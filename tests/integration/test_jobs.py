@@ -215,6 +215,17 @@ def test_a_job_that_keeps_killing_its_workers_fails_in_the_end(stack: JobStack) 
     assert stack.manager.get(job.id).error == "gave up after 2 deaths: out of memory"
 
 
+def test_deaths_between_which_a_job_comes_further_are_no_crash_loop(stack: JobStack) -> None:
+    job, store = stack.submit(steps=1), stack.manager.store
+    for progress in (0.1, 0.2, 0.3, 0.3):
+        claim = store.claim(job.id, "me")
+        assert claim is not None
+        store.record(job.id, claim.fence, "progress", {"fraction": progress}, progress=progress)
+        queued = store.release(job.id, claim.fence, died="out of memory", most=2)
+    assert not queued, "the last time it died where it had died before"
+    assert stack.manager.get(job.id).error == "gave up after 2 deaths: out of memory"
+
+
 def test_a_failed_job_goes_on_from_its_checkpoint_when_it_is_resumed(stack: JobStack, tmp_path: Path) -> None:
     stack.worker()
     job = stack.finished(stack.submit(steps=6, fail_at=4, trail=str(tmp_path / "trail")))
