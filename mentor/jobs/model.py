@@ -45,7 +45,8 @@ class Job(Frozen):
     ``fence`` grows with every claim; an artefact is registered only under the present one, so that a worker that was
     thought dead cannot overwrite its successor's work. ``lapses`` counts deaths of its worker or processes, one after
     another, between which it came no further. ``progress`` is the done share, 0 to 1. ``owner`` is the worker that holds
-    the lease; ``submitter`` is whose job it is ("" where callers are not told apart), and ``privileged`` whether that was an operator.
+    the lease; ``submitter`` is whose job it is ("" where callers are not told apart), and ``privileged`` whether that was
+    an operator.
     """
 
     id: str
