@@ -89,10 +89,10 @@ def spec_of(connection: sqlite3.Connection, job: str) -> Mapping[str, Any]:
 
 
 def same_question(connection: sqlite3.Connection, stored: Stored, jobs: Collection[str] | None) -> list[dict[str, Any]]:
-    """Other trajectories of the question, teachers first, then those of the same job, then the newest."""
+    """Others of the question: right ones of teachers, other ones of teachers, those of the same job, then the newest."""
     rows = connection.execute(
         "SELECT * FROM trajectories WHERE question = ? AND key != ?"
-        " ORDER BY kind = 'teacher' DESC, job = ? DESC, id DESC LIMIT ?",
+        " ORDER BY (kind = 'teacher') * (1 + coalesce(correct, 0)) DESC, job = ? DESC, id DESC LIMIT ?",
         (stored.row["question"], stored.key, stored.row["job"], 10 * _BESIDE),
     ).fetchall()
     return [dict(row) for row in rows if jobs is None or row["job"] in jobs][:_BESIDE]
