@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from benchmarks.console.made import write_jobs
+from mentor.errors import UserError
 from mentor_console.index.facts import Origin
 from mentor_console.index.ingest import ingest
-from mentor_console.index.lines import UnreadableError, read
+from mentor_console.index.lines import LONGEST, UnreadableError, read
 from mentor_console.index.query import COUNTED, Filters, facets, find
 from mentor_console.index.schema import connect, prepare
 from mentor_console.text import pretty, visible
@@ -159,6 +160,24 @@ def test_a_line_that_no_quick_parser_takes_is_read_whole_and_one_that_nobody_can
     for line in (b"no", b"[1]", b'{"a": ' + b"[" * 100_000):
         with pytest.raises(UnreadableError):
             read(line)
+
+
+def test_a_line_that_is_too_long_is_found_and_those_after_it_are_read(tmp_path: Path) -> None:
+    prepare(tmp_path / "cache")
+    connection = connect(tmp_path / "cache")
+    path = tmp_path / "x.jsonl"
+    long = json.dumps({"question_id": "long", "question": "x" * 2 * LONGEST})
+    path.write_text(f"{long}\n" + json.dumps({"question_id": "after", "question": "short", "turns": []}) + "\n")
+    assert ingest(connection, path, 1, Origin("j", "teacher")) == 2
+    after, before = find(connection, Filters()).rows
+    assert (before["termination"], before["length"]) == ("unreadable", len(long) + 1)
+    assert after["question"] == "after" and path.read_bytes()[after["offset"] :].startswith(b'{"question_id": "after"')
+    connection.close()
+
+
+def test_a_beginning_of_one_letter_is_refused() -> None:
+    with pytest.raises(UserError, match="begins too many"):
+        find(sqlite3.connect(":memory:"), Filters(text="a*"))
 
 
 def test_what_cannot_be_seen_gets_a_name() -> None:
