@@ -14,7 +14,7 @@ TOOLS = (
 )  # fmt: skip
 ERRORS = ("tool_error", "timeout", "invalid_arguments", "unknown_tool", "memory")
 ENDS = ("answered",) * 17 + ("length", "max_turns", "invalid_limit")
-_QUESTIONS = 2000
+_QUESTIONS = 2500
 _VOCABULARY = 20_000
 
 

@@ -1,1 +1,1 @@
-"""The embedded default: five services, their workers and a Redis as local processes, no root, no Docker."""
+"""The embedded default: five services, a console, workers and a Redis as local processes, no root, no Docker."""

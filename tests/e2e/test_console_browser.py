@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.hostile_text.cases import broken_lines, cases
@@ -124,16 +125,29 @@ def test_a_search_narrows_and_a_trajectory_is_read_compared_tagged_and_copied(
     _picture(page, "tokens")
     assert page.evaluate("document.documentElement.lang") == "en"
     assert faults == []  # nothing is missing, and the policy refuses nothing
+    one = page.url.removeprefix(console.http).removesuffix("/tokens")
+    addresses = {"trajectories": "/trajectories", "trajectory": one, "tokens": f"{one}/tokens"}
     for number, width in enumerate((WIDE, NARROW)):
         page.set_viewport_size(width)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            for address in ("/trajectories", page.url.removeprefix(console.http).removesuffix("/tokens")):
+            for name, address in addresses.items():
                 page.goto(console.http + address)
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (address, width)
-                _picture(page, f"{'trajectories' if address == '/trajectories' else 'trajectory'}-{scheme}-{number}")
+                assert faults_of(page) == [], address
+                _picture(page, f"{name}-{scheme}-{number}")
     context.close()
     console.stop()
+
+
+def faults_of(page: Page) -> list[str]:
+    """What axe-core finds serious or critical."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:120]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def _picture(page: Page, name: str) -> None:

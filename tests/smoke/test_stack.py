@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 
 KEY_FILE = ROOT / "secrets" / "api_key"
 MIB = 1024 * 1024
-PORTS = {"retriever": 8081, "teacher": 8082, "trainer": 8083, "evaluator": 8084}
+PORTS = {"retriever": 8081, "teacher": 8082, "trainer": 8083, "evaluator": 8084, "console": 8085}
 GPU_ONLY = re.compile(r"DCGM_|vllm:")
 
 
@@ -258,8 +258,8 @@ def test_a_rolling_restart_loses_no_accepted_request_and_no_job(stack: Stack, fi
     client = JobClient("http://127.0.0.1:8084", outage_s=90)
     spec = evaluation(stack, samples=8, concurrency=4)
     jobs = [client.submit("evaluate", spec | {"seed": number}, key=f"rolling-{number}") for number in range(3)]
-    order = ["evaluator-worker", "sandbox", "retriever", "model", "evaluator", "teacher", "trainer", "teacher-worker",
-             "trainer-worker", "redis", "evaluator-worker"]  # fmt: skip
+    order = ["evaluator-worker", "sandbox", "retriever", "model", "evaluator", "teacher", "trainer", "console",
+             "teacher-worker", "trainer-worker", "redis", "evaluator-worker"]  # fmt: skip
     started = time.monotonic()
     with calling(stack) as counts:
         for name in order:

@@ -47,7 +47,7 @@ def unpack(job: Job, artifact: Artifact, download: Path, folder: Path) -> Iterat
     try:
         with tarfile.open(download) as archive:
             for number, member in enumerate(archive):
-                found = _recognized(job, member.name) if member.isfile() else None
+                found = _recognized(job, member.name) if member.isfile() and not member.issparse() else None
                 body = archive.extractfile(member) if found else None
                 if found is None or body is None:
                     continue

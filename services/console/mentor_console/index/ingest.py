@@ -8,10 +8,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from mentor_console.index.facts import Facts, Origin, body_of, facts_of, unreadable
-from mentor_console.index.lines import UnreadableError, read
+from mentor_console.index.lines import LONGEST, UnreadableError, read
 
 _BATCH = 1000
-_LONGEST = 64 * 1024 * 1024
 _COLUMNS = (
     "id", "key", "job", "kind", "model", "suite", "arm", "question", "sample", "step", "correct", "termination", "reward",
     "tools", "errors", "calls", "turns", "tokens", "seconds", "title", "file", "offset", "length",
@@ -32,12 +31,12 @@ def ingest(connection: sqlite3.Connection, path: Path, file: int, origin: Origin
     """Index the trajectories of a file; the last word on a (question, sample) counts. Returns how many lines it had."""
     batch: list[tuple[Facts, int, int]] = []
     lines = 0
-    for number, (line, offset) in enumerate(_lines(path), start=1):
+    for number, (line, offset, length) in enumerate(_lines(path), start=1):
         try:
             facts = facts_of(read(line), origin)
         except UnreadableError:
             facts = unreadable(line, number)
-        batch.append((facts, offset, len(line)))
+        batch.append((facts, offset, length))
         lines = number
         if len(batch) >= _BATCH:
             _write(connection, batch, file, origin)
@@ -49,31 +48,29 @@ def ingest(connection: sqlite3.Connection, path: Path, file: int, origin: Origin
 def ingest_questions(connection: sqlite3.Connection, path: Path, file: int, job: str) -> None:
     """Remember where a file's questions stand, with their answers and references."""
     rows = []
-    for line, offset in _lines(path):
+    for line, offset, length in _lines(path):
         try:
             name = read(line).get("id")
         except UnreadableError:
             continue
         if isinstance(name, str):
-            rows.append((name, file, job, offset, len(line)))
+            rows.append((name, file, job, offset, length))
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT OR REPLACE INTO questions VALUES (?, ?, ?, ?, ?)", rows)
     connection.execute("COMMIT")
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Lines that have an end, and where they begin; what is longer than a page could ever show is left out."""
+def _lines(path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Lines, where they begin, and how long they are; of one that is too long, the beginning."""
     offset = 0
     with path.open("rb") as file:
-        while line := file.readline(_LONGEST):
-            begun = offset
-            offset += len(line)
-            if not line.endswith(b"\n") and len(line) >= _LONGEST:
-                while (rest := file.readline(_LONGEST)) and not rest.endswith(b"\n"):
-                    offset += len(rest)
-                offset += len(rest)
-            elif line.strip():
-                yield line, begun
+        while line := file.readline(LONGEST):
+            length, last = len(line), line
+            while len(last) == LONGEST and not last.endswith(b"\n") and (last := file.readline(LONGEST)):
+                length += len(last)
+            if line.strip():
+                yield line, offset, length
+            offset += length
 
 
 def _write(connection: sqlite3.Connection, batch: list[tuple[Facts, int, int]], file: int, origin: Origin) -> None:

@@ -10,6 +10,8 @@ from pydantic_core import from_json
 
 _HALVES = re.compile("[\ud800-\udfff]")
 _MARK = b"\\ud"
+LONGEST = 16 * 1024 * 1024
+"""Of a line that is read: what Python makes of it takes many times as much."""
 
 
 class UnreadableError(ValueError):
@@ -20,8 +22,10 @@ def read(line: bytes) -> dict[str, Any]:
     """The object of a line; what is no Unicode in it becomes U+FFFD.
 
     Raises:
-        UnreadableError: there is none.
+        UnreadableError: there is none, or it is too long.
     """
+    if len(line) >= LONGEST:
+        raise UnreadableError(f"longer than {LONGEST} bytes")
     try:
         found = from_json(line)
     except ValueError:

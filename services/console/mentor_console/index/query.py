@@ -21,7 +21,7 @@ PAGE = 50
 COUNTED = 2000
 """Facets count the newest so many of what a filter finds: their cost is bounded, and the page says so."""
 _SHOWN = 12
-_WORDS = 32
+_WORDS, _BEGINNING = 32, 2
 EXACT = ("job", "kind", "model", "suite", "arm", "question", "step", "correct", "termination", "tool", "error")
 _MANY = {"tool": "tools", "error": "errors"}
 _COUNTED = tuple(name for name in EXACT if name not in ("question", "step"))
@@ -173,7 +173,7 @@ def _terms(text: str) -> list[str]:
     """Words for the full-text table, cut as its tokenizer cuts them, so that none is more than one token.
 
     Raises:
-        UserError: too many.
+        UserError: too many, or a beginning too short.
     """
     terms = []
     for kind, run in groupby(text, key=_of_word):
@@ -181,6 +181,10 @@ def _terms(text: str) -> list[str]:
         if kind:
             terms.append(f'"{word}"')
         elif word.startswith("*") and terms:
+            if len(terms[-1]) < _BEGINNING + 2:
+                raise UserError(
+                    f"{terms[-1]}* begins too many words", field="text", allowed=f"{_BEGINNING} letters or more"
+                )
             terms[-1] += "*"
     if len(terms) > _WORDS:
         raise UserError(f"{len(terms)} words", field="text", allowed=f"{_WORDS} or fewer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mentor.errors import NotFoundError
 from mentor.trajectory import Question, Trajectory
 from mentor_console.index.ingest import SEPARATOR
-from mentor_console.index.lines import UnreadableError, read, whole
+from mentor_console.index.lines import LONGEST, UnreadableError, read, whole
 
 _BESIDE = 40
 
@@ -47,7 +47,7 @@ def load(connection: sqlite3.Connection, folder: Path, key: str) -> Stored:
         raise NotFoundError(f"there is no trajectory {key!r}", field="key")
     row = dict(found)
     row |= {name: [v for v in row[name].split(SEPARATOR) if v] for name in ("tools", "errors")}
-    raw = _bytes(folder / row["path"], row["offset"], row["length"])
+    raw = _bytes(folder / row["path"], row["offset"], min(row["length"], LONGEST))
     try:
         line = read(raw)
         told = line.get("trajectory", line)
@@ -56,6 +56,16 @@ def load(connection: sqlite3.Connection, folder: Path, key: str) -> Stored:
     except (UnreadableError, ValidationError, RecursionError) as error:
         return Stored(row, raw, None, {}, _reason(error))
     return Stored(row, raw, trajectory, {n: float(v) for n, v in (reward or {}).items() if isinstance(v, (int, float))})
+
+
+def blocks_of(folder: Path, stored: Stored) -> Iterator[bytes]:
+    """The line as it was committed, however long."""
+    left = int(stored.row["length"])
+    with (folder / stored.row["path"]).open("rb") as file:
+        file.seek(stored.row["offset"])
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            left -= len(block)
+            yield block
 
 
 def question_of(
@@ -89,10 +99,10 @@ def spec_of(connection: sqlite3.Connection, job: str) -> Mapping[str, Any]:
 
 
 def same_question(connection: sqlite3.Connection, stored: Stored, jobs: Collection[str] | None) -> list[dict[str, Any]]:
-    """Other trajectories of the question, teachers first, then those of the same job, then the newest."""
+    """Others of the question: right ones of teachers, other ones of teachers, those of the same job, then the newest."""
     rows = connection.execute(
         "SELECT * FROM trajectories WHERE question = ? AND key != ?"
-        " ORDER BY kind = 'teacher' DESC, job = ? DESC, id DESC LIMIT ?",
+        " ORDER BY (kind = 'teacher') * (1 + coalesce(correct, 0)) DESC, job = ? DESC, id DESC LIMIT ?",
         (stored.row["question"], stored.key, stored.row["job"], 10 * _BESIDE),
     ).fetchall()
     return [dict(row) for row in rows if jobs is None or row["job"] in jobs][:_BESIDE]

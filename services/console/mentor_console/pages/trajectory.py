@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 
 from mentor.errors import NotFoundError
 from mentor.rewards import preset_names
@@ -18,7 +18,7 @@ from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
 from mentor_console.index.facts import outcome
 from mentor_console.index.notes import notes_of, tags_of
-from mentor_console.index.stored import Stored, load, question_of, same_question, spec_of
+from mentor_console.index.stored import Stored, blocks_of, load, question_of, same_question, spec_of
 from mentor_console.pages.trajectories import PATH
 from mentor_console.text import visible
 from mentor_console.trajectory.beside import compare
@@ -136,7 +136,8 @@ def router(console: Console) -> APIRouter:
         """The line as it was committed."""
         found = await opened(console, request, key)
         headers = {"content-disposition": f'attachment; filename="trajectory-{found.stored.key}.json"'}
-        return Response(found.stored.raw, media_type="application/json", headers=headers)
+        blocks = blocks_of(console.index.folder, found.stored)
+        return StreamingResponse(blocks, media_type="application/json", headers=headers)
 
     return routes
 
