@@ -7,10 +7,15 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from mentor_console.context import Console
-from mentor_console.pages import home, trajectories, trajectory, trajectory_changes
+from mentor_console.pages import evaluations, home, job, jobs, sign_out, submit, trajectories, trajectory, trajectory_changes
 
 PAGES: tuple[Callable[[Console], APIRouter], ...] = (
     home.router,
+    submit.router,
+    jobs.router,
+    job.router,
+    evaluations.router,
+    sign_out.router,
     trajectories.router,
     trajectory_changes.router,
     trajectory.router,
