@@ -68,9 +68,10 @@ class _Hub:
 
     async def after(self, sequence: int) -> AsyncIterator[bytes]:
         """What there is after a sequence number, and then what comes."""
-        place, away = bisect_right(self._sequences, sequence), False
+        place, away = 0, False
         while True:
             changed, over = self._changed, self.over
+            place = max(place, bisect_right(self._sequences, sequence))
             while place < len(self._blocks):
                 until = place + _AT_ONCE
                 yield b"".join(self._blocks[place:until])

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from mentor.errors import ConflictError, MentorError, UserError
 from mentor_console.context import Console
 from mentor_console.front.page_errors import telling
-from mentor_console.jobs.directory import find, job_path, listed
+from mentor_console.jobs.directory import find, listed
 
 _NEWEST = 100
 
@@ -62,7 +62,9 @@ def router(console: Console) -> APIRouter:
         if job.kind not in ("evaluation", "evaluate"):
             raise UserError(f"{job_id} is a {job.kind} job", field="id", allowed="an evaluation")
         if job.state != "succeeded":
-            raise ConflictError(f"{job_id} is {job.state}: it has no results", field="id", allowed=f"see /jobs/{job_id}")
+            raise ConflictError(
+                f"{job_id} is {job.state}: it has no results", field="id", allowed=f"see /jobs/{job_id}"
+            )
         if job.kind == "evaluate":
             report = as_run(job.spec, job.result or {})
         else:
