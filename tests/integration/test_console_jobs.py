@@ -44,9 +44,15 @@ def claimed(jobs: CommittedJobs, kind: str = "teacher", **spec: object) -> tuple
     return job.id, claim.fence
 
 
-def followed(client: httpx.Client, address: str, until: str, headers: dict[str, str] | None = None) -> list[str]:
-    """Lines of a stream up to the one that begins so."""
-    found: list[str] = []
+def followed(
+    client: httpx.Client,
+    address: str,
+    until: str,
+    headers: dict[str, str] | None = None,
+    found: list[str] | None = None,
+) -> list[str]:
+    """Lines of a stream up to the one that begins so, added to ``found`` as they come."""
+    found = [] if found is None else found
     with client.stream("GET", address, headers=headers or {}, timeout=60) as answer:
         for line in answer.iter_lines():
             found.append(line)
@@ -146,10 +152,12 @@ def test_a_stream_goes_on_after_a_break_and_after_the_service_restarted(
         ended = threading.Event()
 
         def follow() -> None:
-            lines.extend(followed(client, f"/api/jobs/{job}/events", "event: end", {"last-event-id": last}))
+            followed(client, f"/api/jobs/{job}/events", "event: end", {"last-event-id": last}, lines)
             ended.set()
 
         threading.Thread(target=follow, daemon=True).start()
+        jobs.store.record(job, fence, "log", {"message": "two"})
+        eventually(lambda: any("two" in line for line in lines), what="the follower to be there")
         port = str(urlsplit(jobs.processes["teacher"].http).port)
         jobs.processes["teacher"].stop()
         jobs.store.record(job, fence, "log", {"message": "while it was away"})
@@ -160,7 +168,7 @@ def test_a_stream_goes_on_after_a_break_and_after_the_service_restarted(
     told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {") and len(line) > 10]
     numbers = [event["sequence"] for event in told]
     assert numbers == sorted(set(numbers)) and numbers[0] == int(last) + 1
-    assert [e["message"] for e in told if "message" in e] == ["while it was away", "after"]
+    assert [e["message"] for e in told if "message" in e] == ["two", "while it was away", "after"]
 
 
 def test_what_is_not_there_is_a_page_for_a_browser_and_json_for_others(console: ServiceProcess) -> None:

@@ -63,7 +63,7 @@ def router(console: Console) -> APIRouter:
         source: Annotated[str, Form()] = "",
     ) -> HTMLResponse:
         """Run one call in the sandbox: the value, or what its walls said."""
-        shown = {"tool": tool, "arguments": arguments, "source": source}
+        shown: dict[str, Any] = {"tool": tool, "arguments": arguments, "source": source}
         try:
             specs = {spec.name: spec for spec in (written(source) if source.strip() else offered([tool], ""))}
             spec = specs.get(tool) or next(iter(specs.values()))

@@ -47,11 +47,9 @@
     }
     entry.lastElementChild.textContent = String(Number(value.toPrecision(6)));
   }
-  const source = new EventSource(`/api/jobs/${encodeURIComponent(id)}/events`);
-  const on = (type, act) => source.addEventListener(type, (event) => act(JSON.parse(event.data)));
+  const source = followJob(id, 0, (broken) => { status.textContent = broken ? "The connection broke; it is being made again." : ""; });
+  const on = source.on;
   const away = (gone) => { document.getElementById("away").hidden = !gone; };
-  source.onopen = () => { status.textContent = ""; };
-  source.onerror = () => { status.textContent = "The connection broke; it is being made again."; };
   on("progress", progress);
   on("log", (event) => line(event, event.message, event.alarm ? "alarm" : ""));
   on("artifact", (event) => line(event, `committed ${event.name ?? ""}`));

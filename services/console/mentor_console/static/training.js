@@ -148,21 +148,19 @@
   let waiting = null;
   const soon = () => { waiting ??= setTimeout(() => { waiting = null; draw(); }, 700); };
   function follow(job, run) {
-    const source = new EventSource(`/api/jobs/${encodeURIComponent(job)}/events?after=${run.last}`);
-    source.addEventListener("progress", (event) => {
-      const { metrics } = JSON.parse(event.data);
+    const source = followJob(job, run.last);
+    source.on("progress", ({ metrics }) => {
       if (!metrics || typeof metrics.step !== "number") return;
       const { step, total, phases, ...figures } = metrics;
       run.points.set(step, { metrics: figures, phases: phases || {} });
       soon();
     });
-    source.addEventListener("log", (event) => {
-      const told = JSON.parse(event.data);
+    source.on("log", (told) => {
       if (!told.alarm) return;
       run.alarms.push({ step: Math.max(0, ...run.points.keys()), name: told.alarm, message: told.message });
       soon();
     });
-    source.addEventListener("end", () => { source.close(); status.textContent = `${job} has ended.`; });
+    source.on("end", () => { source.close(); status.textContent = `${job} has ended.`; });
   }
   status.textContent = "Curves are being read.";
   for (const job of jobs) {
