@@ -15,7 +15,7 @@ _TITLES = {401: "Sign in first", 403: "Not allowed", 404: "Not found"}
 
 
 class ErrorPages:
-    """ASGI middleware inside the gate: an answer of 4xx or 5xx in JSON becomes a page, if a page was asked for."""
+    """ASGI middleware inside the gate: an answer of 4xx or 5xx in JSON, and a fault of ours, becomes a page, if one was asked for."""
 
     def __init__(self, app: ASGIApp, renderer: Renderer) -> None:
         self.app, self.renderer = app, renderer
@@ -24,10 +24,10 @@ class ErrorPages:
         if scope["type"] != "http" or "session" not in scope.get("state", {}) or not _navigates(scope):
             await self.app(scope, receive, send)
             return
-        status, body = 0, b""
+        status, body, begun = 0, b"", False
 
         async def held(message: Message) -> None:
-            nonlocal status, body
+            nonlocal status, body, begun
             if message["type"] == "http.response.start":
                 kind = Headers(raw=message["headers"]).get("content-type", "")
                 if message["status"] >= 400 and kind.startswith("application/json"):
@@ -38,9 +38,15 @@ class ErrorPages:
                 if not message.get("more_body"):
                     await self._page(scope, status, body)(scope, receive, send)
                 return
+            begun = True
             await send(message)
 
-        await self.app(scope, receive, held)
+        try:
+            await self.app(scope, receive, held)
+        except Exception:
+            if not begun:
+                await self._page(scope, 500, b"")(scope, receive, send)
+            raise  # whoever is outside logs it
 
     def _page(self, scope: Scope, status: int, body: bytes) -> HTMLResponse:
         try:

@@ -19,6 +19,7 @@ GROUPS = (
     ("Gradient's norm", ("grad_norm",)),
     ("Probabilities, rollout and trainer", ("logprob_gap", "logprob_diff_max")),
     ("Groups without a signal", ("groups_without_signal",)),
+    ("Seconds per step", ("step_seconds",)),
     ("Infrastructure failures", ("infrastructure_failures",)),
 )
 """Charts, and the figures in each. What a run reports beyond them is drawn in charts of its own."""

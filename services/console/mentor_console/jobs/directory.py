@@ -30,8 +30,11 @@ class Listing:
     away: dict[str, str]
 
 
-async def listed(console: Console, request: Request, limit: int = MAX_LIST, **filters: str) -> Listing:
-    """The jobs that the reader may see; a filter that a service does not know leaves its jobs out."""
+async def listed(
+    console: Console, request: Request, limit: int = MAX_LIST, *, kind: str = "", state: str = ""
+) -> Listing:
+    """The jobs that the reader may see; a kind that a service does not run leaves its jobs out."""
+    filters = {name: value for name, value in (("kind", kind), ("state", state)) if value}
 
     async def of(service: str) -> list[Found] | MentorError:
         try:

@@ -24,7 +24,7 @@ def router(console: Console) -> APIRouter:
     @routes.get("/jobs", response_class=HTMLResponse)
     async def jobs(request: Request, kind: str = "", state: str = "", text: str = "") -> HTMLResponse:
         """Jobs, newest first."""
-        found = await listed(console, request, **{k: v for k, v in (("kind", kind), ("state", state)) if v})
+        found = await listed(console, request, kind=kind, state=state)
         rows = [row for row in found.jobs if fits(row, text)]
         kinds = sorted({row.job.kind for row in found.jobs} | set(KINDS) | ({kind} if kind else set()))
         return console.renderer.respond(

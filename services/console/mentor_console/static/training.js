@@ -34,7 +34,7 @@
       names.forEach((name, place) => {
         const values = steps.map((step) => of(run.points.get(step) || {})[name] ?? null);
         if (values.some((value) => value !== null)) {
-          series.push({ label: runs.size > 1 ? `${job} ${name}` : name, values, color: runs.size > 1 ? number : place, dash: runs.size > 1 ? place : 0 });
+          series.push({ label: runs.size > 1 ? `${job.slice(-6)} ${name}` : name, values, color: runs.size > 1 ? number : place, dash: runs.size > 1 ? place : 0 });
         }
       });
       number += 1;
