@@ -21,6 +21,7 @@ from mentor.jobs.celery_app import Publisher
 from mentor.jobs.counters import CounterCollector
 from mentor.jobs.files_api import files_router
 from mentor.jobs.handler import JobHandler
+from mentor.jobs.kinds_api import kinds_router
 from mentor.jobs.manager import JobManager
 from mentor.jobs.model import Job, JobState
 from mentor.jobs.reaper import Reaper
@@ -75,7 +76,8 @@ def build_job_service(
         return None
 
     own_routers, own_rpcs = further(manager) if further else ([], [])
-    routers = (jobs_router(manager), files_router(manager.files, settings.max_upload_bytes), *own_routers)
+    files = files_router(manager.files, settings.max_upload_bytes)
+    routers = (jobs_router(manager), kinds_router(manager), files, *own_routers)
     jobs = RpcBinding(
         add_JobsServiceServicer_to_server, JobsServicer(manager), "mentor.rpc.v1.JobsService", Role.SUBMIT
     )

@@ -1,157 +1,176 @@
-"""The console's trajectories in a real browser: attacks run nothing, what is shown can be used; pictures for the docs.
-
-``MENTOR_PICTURES=FOLDER`` keeps the pictures.
-"""
+"""The console in a real Chromium, on a real small stack: from nothing to results by clicking alone, and what goes wrong."""
 
 from __future__ import annotations
 
-import os
+import json
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.hostile_text.cases import broken_lines, cases
-from tests.support.chromium import CHROMIUM, chromium
-from tests.support.committed import CommittedJobs, committed_jobs, gathered, write_lines
+from mentor.jobs.model import JobState
+from tests.support.console_stack import ConsoleStack, console_stack
 from tests.support.service_process import ServiceProcess
-from tests.support.told import commit_told
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+SERIOUS = ("serious", "critical")
+PATIENCE_MS = 120_000
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not looked at")
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommittedJobs]:
-    folder = tmp_path_factory.mktemp("browser")
-    with committed_jobs(folder, services=("teacher", "trainer", "evaluator")) as made:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStack]:
+    with console_stack(tmp_path_factory.mktemp("stack")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
+def console(stack: ConsoleStack) -> ServiceProcess:
+    return stack.opened()
 
 
 @pytest.fixture(scope="module")
-def attacked(jobs: CommittedJobs) -> Iterator[ServiceProcess]:
-    """A console whose trajectories are attacks, one of every payload in all fields at once."""
-    merged = {}
-    for case in cases():
-        merged.setdefault(case.name.split("/")[0], {}).update(case.line)
-    lines = [*merged.values(), *broken_lines().values()]
-    path = write_lines(jobs.folder / "attacks.jsonl", lines)
-    jobs.job("teacher", {"trajectories.jsonl": path})
-    console = jobs.console(cache="attacked")
-    gathered(console, len(lines))
-    yield console
-    console.stop()
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport=WIDE)
-    yield context.new_page()
+def page(chromium: Browser, console: ServiceProcess) -> Iterator[Page]:
+    """A page; whatever a script of ours raised, or the policy refused, fails the test."""
+    wrong: list[str] = []
+    context = chromium.new_context(base_url=console.http, viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda told: wrong.append(told.text) if "Content Security Policy" in told.text else None)
+    yield opened
     context.close()
+    assert not wrong
 
 
-def rows(page: Page) -> list[str]:
-    """Addresses of the trajectories on this page and those after it."""
-    found: list[str] = []
-    while True:
-        assert page.evaluate("window.hacked") is None and page.locator("#hacked").count() == 0
-        found += page.eval_on_selector_all("td.title > a", "links => links.map(link => link.href)")
-        following = page.locator("a[rel=next]")
-        if not following.count():
-            return found
-        following.click()
+def first_step(page: Page, name: str) -> str:
+    """Click through a first step; returns the job's id when it has succeeded."""
+    page.goto("/")
+    page.locator(f'form[action="/jobs/first/{name}"] button').first.click()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    page.wait_for_url("**/jobs/*-*")
+    expect(page.locator("#state")).to_have_text("succeeded", timeout=PATIENCE_MS)
+    return page.url.rsplit("/", 1)[1]
 
 
-def test_no_attack_becomes_more_than_text(attacked: ServiceProcess, page: Page) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("dialog", lambda dialog: pytest.fail(f"a dialog: {dialog.message}"))
-    page.goto(f"{attacked.http}/trajectories")
-    addresses = rows(page)
-    assert len(addresses) >= 60 + len(broken_lines())
-    for address in addresses:
-        page.goto(address)
-        page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
-        assert page.evaluate("window.hacked") is None, address
-        assert page.locator("#hacked").count() == 0, address
-        assert page.locator("main").count() == 1 and page.evaluate("location.pathname") in address
-        assert page.evaluate("document.querySelectorAll('main script, main iframe, main img, main style').length") == 0
-    assert [url for url in asked if not url.startswith(attacked.http)] == []
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    return {}
 
 
-def test_a_search_narrows_and_a_trajectory_is_read_compared_tagged_and_copied(
-    jobs: CommittedJobs, browser: Browser
+def test_from_an_empty_stack_to_references_and_an_evaluation_by_clicking_alone(
+    page: Page, made: dict[str, str]
 ) -> None:
-    commit_told(jobs, jobs.folder / "made")
-    console = jobs.console(cache="told")
-    gathered(console, 6)
-    context = browser.new_context(viewport=WIDE, permissions=["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.goto(f"{console.http}/trajectories")
-    page.fill("input[name=text]", "thinking multiply")
-    page.press("input[name=text]", "Enter")
-    assert "text=thinking+multiply" in page.url
-    page.locator("aside").get_by_role("link", name="train", exact=True).click()
-    assert "kind=train" in page.url and page.locator("td.title").count() == 2
-    _picture(page, "trajectories")
-    page.click("td.title a >> nth=0")
-    page.click("text=Copy as a test case")
-    page.wait_for_selector("text=Copied")
-    assert '"firstNumber"' in page.evaluate("navigator.clipboard.readText()")
-    page.click("summary:has-text('Reasoning') >> nth=0")
-    assert page.locator("text=thinking aloud >> nth=0").is_visible()
-    page.click("h3 a:has-text('Turn 2')")
-    assert page.url.endswith("#turn-2")
-    page.fill("input[name=tag]", "to read")
-    page.click("button:has-text('Add')")
-    page.wait_for_selector(".tag:has-text('to read')")
-    _picture(page, "trajectory")
-    page.click("text=Beside >> nth=0")
-    assert page.locator(".beside > div").count() == 2 and page.locator(".mark").count() >= 4
-    _picture(page, "beside")
-    page.click("text=Show this one alone")
-    page.click("text=Tokens, log-probabilities")
-    assert page.locator(".token.masked").count() > 1
-    _picture(page, "tokens")
-    assert page.evaluate("document.documentElement.lang") == "en"
-    assert faults == []  # nothing is missing, and the policy refuses nothing
-    one = page.url.removeprefix(console.http).removesuffix("/tokens")
-    addresses = {"trajectories": "/trajectories", "trajectory": one, "tokens": f"{one}/tokens"}
-    for number, width in enumerate((WIDE, NARROW)):
-        page.set_viewport_size(width)  # type: ignore[arg-type]
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            for name, address in addresses.items():
-                page.goto(console.http + address)
-                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (address, width)
-                assert faults_of(page) == [], address
-                _picture(page, f"{name}-{scheme}-{number}")
-    context.close()
-    console.stop()
+    page.goto("/")
+    expect(page.get_by_text("Nothing has been submitted yet")).to_be_visible()
+    made["teacher"] = first_step(page, "teacher")
+    page.get_by_role("link", name="Data set", exact=True).click()
+    expect(page.locator("svg.waterfall")).to_be_visible()
+    made["evaluation"] = first_step(page, "evaluation")
+    page.get_by_role("link", name="Results", exact=True).click()
+    expect(page.get_by_role("heading", name="What tools do")).to_be_visible()
+    page.goto("/evaluations")
+    expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible()
+    assert ", n=" in page.locator("#main").inner_text()
 
 
-def faults_of(page: Page) -> list[str]:
-    """What axe-core finds serious or critical."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:120]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
+def test_two_evaluations_are_compared_with_the_paired_test(page: Page, made: dict[str, str]) -> None:
+    again = first_step(page, "evaluation")
+    page.goto(f"/evaluations/compare?a={made['evaluation']}&b={again}")
+    expect(page.get_by_text("paired by question").first).to_be_visible()
+    assert "p = " in page.locator("#main").inner_text()
 
 
-def _picture(page: Page, name: str) -> None:
-    """Keep a picture, if somebody wants it."""
-    if folder := os.environ.get("MENTOR_PICTURES"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("model.url", "http://127.0.0.1:9", "127.0.0.1:9"),
+        ("backends.sandbox", "http://127.0.0.1:9", "sandbox"),
+        ("tools", '["none_of_ours"]', "none_of_ours"),
+    ],
+)  # fmt: skip
+def test_why_a_job_does_not_work_stands_on_its_page_or_at_the_field(
+    page: Page, made: dict[str, str], field: str, value: str, told: str
+) -> None:
+    page.goto(f"/jobs/new/teacher/teacher?clone={made['teacher']}")
+    for summary in page.locator("form.spec > details > summary").all()[:1]:
+        summary.click()
+    page.locator(f'[name="{field}"]').fill(value)
+    if field == "backends.sandbox":
+        page.locator('[name="backends.deadline_s"]').fill("2")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.locator("[role=alert]").first).to_contain_text(told, timeout=PATIENCE_MS)
+
+
+def test_the_playground_shows_a_call_and_what_came_back(page: Page) -> None:
+    page.goto("/playground")
+    page.get_by_label("Message").fill("How many are 12 and 30 pens together?")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#conversation .call")).to_contain_text("add")
+    expect(page.locator("#conversation .call")).to_contain_text("42")
+    expect(page.locator("#talk-state")).to_contain_text("answer")
+    page.get_by_label("Tool", exact=True).fill("add")
+    page.get_by_label("Arguments, as JSON").fill('{"firstNumber": 2, "secondNumber": 40}')
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text("It ran within all walls.")).to_be_visible()
+
+
+def test_a_stream_goes_on_in_the_browser_after_the_service_restarted(page: Page, stack: ConsoleStack) -> None:
+    job, _ = stack.store.submit("train", {"model": "student"})
+    claim = stack.store.claim(job.id, "test")
+    assert claim is not None
+    page.goto(f"/jobs/{job.id}")
+    stack.store.record(job.id, claim.fence, "log", {"message": "before the break"})
+    expect(page.locator("#events")).to_contain_text("before the break")
+    port = str(urlsplit(stack.processes["trainer"].http).port)
+    stack.processes["trainer"].stop()
+    expect(page.locator("#away")).to_be_visible()
+    stack.processes["trainer"] = ServiceProcess("mentor_trainer", "--port", port, env=stack.jobs_env)
+    stack.store.record(job.id, claim.fence, "log", {"message": "after the break"})
+    expect(page.locator("#events")).to_contain_text("after the break")
+    expect(page.locator("#away")).to_be_hidden()
+    assert page.locator("#events").inner_text().count("before the break") == 1
+    stack.store.finish(job.id, claim.fence, JobState.FAILED, error="planted")
+    expect(page.locator("#error")).to_contain_text("planted")
+
+
+def test_no_page_has_a_serious_fault_and_none_is_wider_than_its_window(
+    chromium: Browser, console: ServiceProcess, stack: ConsoleStack, made: dict[str, str]
+) -> None:
+    run = stack.trained()
+    teacher, evaluation = made["teacher"], made["evaluation"]
+    pages = [
+        "/", "/jobs", f"/jobs/{teacher}", f"/jobs/new/teacher/teacher?clone={teacher}", "/datasets", f"/datasets/{teacher}",
+        f"/training?job={run}", "/evaluations", f"/evaluations/{evaluation}", "/evaluations/compare", "/trajectories",
+        "/playground", "/nowhere",
+    ]  # fmt: skip
+    faults = []
+    for scheme, width in (("light", 1280), ("dark", 420)):
+        context = chromium.new_context(
+            base_url=console.http, viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
+        )  # fmt: skip
+        opened = context.new_page()
+        for address in pages:
+            opened.goto(address)
+            if address.startswith("/training"):
+                opened.wait_for_selector(".u-wrap")
+            found = Axe().run(opened).response["violations"]
+            faults += [(address, scheme, v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in SERIOUS]
+            if opened.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                faults.append((address, scheme, "wider than its window", str(width)))
+        context.close()
+    assert not faults, json.dumps(faults, indent=2)

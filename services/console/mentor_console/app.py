@@ -16,6 +16,7 @@ from mentor.serving.access import Door
 from mentor.serving.metrics import new_registry
 from mentor.serving.vitals import Rounds
 from mentor_console.context import Console
+from mentor_console.front.error_pages import ErrorPages
 from mentor_console.front.forms import require_token
 from mentor_console.front.gate import Gate
 from mentor_console.front.sessions import Sessions
@@ -58,8 +59,9 @@ def build(settings: ConsoleSettings) -> Service:
 
     bindings = [RestBinding(_guarded(page(console)), Role.SUBMIT) for page in PAGES]
     service = Service(
-        "console", settings, routers=bindings, lifespan=lifespan, middleware=[(Gate, gate)], registry=registry
-    )
+        "console", settings, routers=bindings, lifespan=lifespan, registry=registry,
+        middleware=[(ErrorPages, {"renderer": renderer}), (Gate, gate)],
+    )  # fmt: skip
     rounds.watched_by(service.vitals)
     return service
 

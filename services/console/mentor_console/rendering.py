@@ -22,6 +22,7 @@ class Renderer:
     """Renders templates of this package."""
 
     def __init__(self, signed_in: bool) -> None:
+        self.signed_in = signed_in
         self._environment = Environment(
             loader=PackageLoader("mentor_console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True, finalize=shown,

@@ -52,7 +52,14 @@ class TrainJob:
             for alarm in watch.see(event):
                 context.count("mentor_training_alarms", alarm=alarm.name)
                 context.log(f"alarm at step {alarm.step}: {alarm.message}. To try: {alarm.advice}", alarm=alarm.name)
-            context.progress(event.fraction, event.message, step=event.step, total=event.total_steps, **event.metrics)
+            context.progress(
+                event.fraction,
+                event.message,
+                step=event.step,
+                total=event.total_steps,
+                phases=event.phases,
+                **event.metrics,
+            )
 
         result = run_training(spec, attempt, report, should_stop=context.should_stop)
         context.save()

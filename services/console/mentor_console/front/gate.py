@@ -72,7 +72,7 @@ class Gate:
         if session.authorization:
             kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
             scope["headers"] = [*kept, (b"authorization", session.authorization.encode())]
-        scope.setdefault("state", {}).update(session=session, secret=fresh or secret)
+        scope.setdefault("state", {}).update(session=session, secret=fresh or secret, sessions=self.sessions)
         await self._guarded(self.app, scope, receive, send, fresh)
 
     def _foreign(self, scope: Scope, headers: Mapping[str, str]) -> str | None:

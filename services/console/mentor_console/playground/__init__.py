@@ -1,0 +1,1 @@
+"""Talking to a model with tools, told as it happens."""
