@@ -33,7 +33,8 @@ def add_commands(app: typer.Typer) -> None:
 def serve(context: typer.Context, name: Annotated[str, typer.Argument(help="service to start")]) -> None:
     """Start one service alone: sandbox, retriever, teacher, trainer, evaluator, console.
 
-    `model` serves a model; NAME-worker runs jobs. Everything after the name goes to it: `mentor serve retriever --config FILE --port 8081`.
+    `model` serves a model; NAME-worker runs jobs. Everything after the name goes to it:
+    `mentor serve retriever --config FILE --port 8081`.
     """
     modules = {service: f"mentor_{service}" for service in SERVICES} | {"model": "mentor.inference.local"}
     command = [sys.executable, "-m"]

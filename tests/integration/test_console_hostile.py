@@ -17,10 +17,10 @@ from tests.support.service_process import ServiceProcess
 
 OURS = frozenset(
     {
-        "html", "head", "meta", "title", "link", "script", "body", "a", "header", "nav", "main", "h1", "h2", "h3", "h4", "section",
-        "p", "dl", "dt", "dd", "div", "footer", "form", "input", "label", "button", "ul", "li", "table", "thead", "tbody", "tr",
-        "th", "td", "bdi", "span", "time", "details", "summary", "svg", "g", "rect", "article", "textarea", "select", "option",
-        "datalist", "br", "fieldset", "legend", "aside", "pre", "small", "strong",
+        "html", "head", "meta", "title", "link", "script", "body", "a", "header", "nav", "main", "h1", "h2", "h3", "h4",
+        "section", "p", "dl", "dt", "dd", "div", "footer", "form", "input", "label", "button", "ul", "li", "table", "thead",
+        "tbody", "tr", "th", "td", "bdi", "span", "time", "details", "summary", "svg", "g", "rect", "article", "textarea",
+        "select", "option", "datalist", "br", "fieldset", "legend", "aside", "pre", "small", "strong",
     }
 )  # fmt: skip
 
