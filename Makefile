@@ -108,8 +108,9 @@ bench-adaptive: setup  ## the concurrency that is found for servers that queue, 
 bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
 	$(BIN)/python -m benchmarks.evaluation
 
-bench-console: setup  ## 200,000 trajectories gathered and searched by the console: first pages, index, memory
+bench-console: setup  ## 200,000 trajectories gathered and searched by the console: first pages, index, memory; 50 followers of one job
 	$(BIN)/python -m benchmarks.console
+	$(BIN)/python -m benchmarks.console.followers
 
 bench-sandbox: setup  ## the sandbox beside its peers (SandboxFusion: MENTOR_BENCH_SANDBOX_FUSION=DIR), results in runs/
 	$(BIN)/python -m benchmarks.sandbox --output runs/bench-sandbox

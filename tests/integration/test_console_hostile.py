@@ -11,6 +11,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from mentor.jobs.model import JobState
+from mentor.rpc.principal import Principal
 from tests.hostile_text.cases import MEGABYTE, PAYLOADS, broken_lines, cases
 from tests.support.committed import CommittedJobs, browser, committed_jobs, gathered, write_lines
 from tests.support.service_process import ServiceProcess
@@ -18,10 +20,10 @@ from tests.support.service_process import ServiceProcess
 OURS = frozenset(
     {
         "html", "head", "meta", "title", "link", "script", "body", "a", "header", "nav", "main", "h1", "h2", "h3", "h4",
-        "section", "p", "dl", "dt", "dd", "div", "footer", "form", "input", "label", "button", "ul", "li", "table",
-        "thead", "tbody", "tr", "th", "td", "bdi", "span", "time", "details", "summary", "svg", "g", "rect", "article",
-        "textarea",
+        "section", "p", "dl", "dt", "dd", "div", "footer", "form", "input", "label", "button", "ul", "li", "table", "thead",
+        "tbody", "tr", "th", "td", "bdi", "span", "time", "details", "summary", "svg", "g", "rect", "article", "textarea",
         "select", "option", "datalist", "br", "fieldset", "legend", "aside", "pre", "small", "strong",
+        "progress", "ol", "noscript", "text", "circle", "line", "abbr", "code",
     }
 )  # fmt: skip
 
@@ -220,3 +222,51 @@ def _token(page: str) -> str:
 def test_the_index_is_not_where_an_archive_wants_it(jobs: CommittedJobs, console: ServiceProcess) -> None:
     for path in Path(jobs.folder / "console").rglob("*"):
         assert path.resolve().is_relative_to((jobs.folder / "console").resolve())
+
+
+def test_what_jobs_say_is_text_on_every_page_of_theirs(
+    jobs: CommittedJobs, console: ServiceProcess, tmp_path: Path
+) -> None:
+    for payload in (
+        PAYLOADS["attribute_break"],
+        PAYLOADS["bidi_override"],
+        "<img src=x onerror=alert(1)>",
+        "{{ 7 * 7 }}",
+    ):
+        spec = {"model": {"name": payload, "url": payload}, "questions": payload, "filters": [payload]}
+        job, _ = jobs.store.submit("teacher", spec, submitter=Principal(name=payload))
+        claim = jobs.store.claim(job.id, "test")
+        assert claim is not None
+        metrics = {payload: 1.0}
+        told = {"fraction": 0.5, "message": payload, "metrics": metrics}
+        jobs.store.record(job.id, claim.fence, "progress", told, message=payload, metrics=metrics)
+        summary = {
+            "questions": 1,
+            "questions_with_references": 1,
+            "trajectories": 1,
+            "accuracy": 1.0,
+            "kept": 1,
+            "model": payload,
+        }
+        file = write_lines(
+            tmp_path / "summary.json", [summary | {"splits": {payload: 1}, "questions_screened": {payload: 1}}]
+        )
+        for name in ("summary.json", f"x-{payload}"[:40].replace("/", "-")):
+            jobs.store.commit(job.id, jobs.files.put(job.id, name, file, claim.fence))
+        jobs.store.finish(job.id, claim.fence, JobState.FAILED, error=payload)
+        with browser(console) as client:
+            pages = [
+                "/",
+                "/jobs",
+                f"/jobs/{job.id}",
+                "/datasets",
+                f"/datasets/{job.id}",
+                f"/jobs/new/teacher/teacher?clone={job.id}",
+            ]
+            for address in (*pages, f"/jobs?text={quote(payload)}", f"/datasets/compare?a={job.id}&b={job.id}"):
+                answer = client.get(address, headers={"accept": "text/html"})
+                assert answer.status_code == 200, (address, answer.text[:500])
+                assert not faults(answer.text), (address, faults(answer.text))
+                assert "\u202e" not in answer.text
+            events = client.get(f"/api/jobs/{job.id}/events")
+            assert events.headers["content-type"].startswith("text/event-stream") and "\u202e" not in events.text

@@ -41,7 +41,8 @@ def answer(body: dict[str, Any]) -> Reply:
         made = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": json.dumps(call)}}
         message = {"role": "assistant", "content": "I add the numbers.", "tool_calls": [made]}
         return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], **usage}
-    right = next((value for question, value in known().items() if question in text), "7")
+    seen = str(messages[-1]["content"]) if messages[-1]["role"] == "tool" else "7"
+    right = next((value for question, value in known().items() if question in text), seen)
     return said(f"It is \\boxed{{{right if len(text) % 4 else '-1'}}}.", **usage)
 
 

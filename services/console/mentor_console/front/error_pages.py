@@ -15,7 +15,7 @@ _TITLES = {401: "Sign in first", 403: "Not allowed", 404: "Not found"}
 
 
 class ErrorPages:
-    """ASGI middleware inside the gate: an answer of 4xx or 5xx in JSON, and a fault of ours, becomes a page, if one was asked for."""
+    """ASGI middleware inside the gate: an error in JSON, and a fault of ours, becomes a page, if one was asked for."""
 
     def __init__(self, app: ASGIApp, renderer: Renderer) -> None:
         self.app, self.renderer = app, renderer

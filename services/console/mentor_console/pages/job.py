@@ -17,6 +17,7 @@ from mentor_console.front.page_errors import telling
 from mentor_console.jobs.chain import children, references
 from mentor_console.jobs.directory import Found, artifacts, find, job_path, listed, resource
 from mentor_console.jobs.following import Following
+from mentor_console.text import visible
 
 _LOG_S = 2.0
 _TAIL = Query(ge=1, le=20_000)
@@ -63,7 +64,7 @@ def router(console: Console) -> APIRouter:
             authorization = session_of(request.scope).authorization
             path = resource(found, "logs")
             answer = await console.upstream.call(authorization, found.service, "GET", path, params={"tail": tail})
-            text = answer.text
+            text = visible(answer.text)
             if len(logs) > 100:
                 logs.clear()
             logs[key] = (time.monotonic() + _LOG_S, text)

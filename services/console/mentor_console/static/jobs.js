@@ -6,13 +6,13 @@
   const id = page.dataset.job, list = document.getElementById("events"), status = document.getElementById("stream-state");
   const final = ["succeeded", "failed", "cancelled"];
   let state = page.dataset.state;
-  const set = (name, text) => { document.getElementById(name).textContent = text; };
+  const set = (name, text) => { document.getElementById(name).textContent = visible(text); };
 
   function line(event, text, kind) {
     const scroller = list.parentElement, below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 40;
     const item = document.createElement("li");
     if (kind) item.className = kind;
-    item.textContent = `${new Date(event.time * 1000).toLocaleTimeString()}  ${text}`;
+    item.textContent = `${new Date(event.time * 1000).toLocaleTimeString()}  ${visible(text)}`;
     list.append(item);
     if (list.children.length > 2000) list.firstElementChild.remove();
     if (below) scroller.scrollTop = scroller.scrollHeight;
@@ -42,7 +42,7 @@
       entry = document.createElement("div");
       entry.dataset.name = name;
       entry.append(document.createElement("dt"), document.createElement("dd"));
-      entry.firstElementChild.textContent = name;
+      entry.firstElementChild.textContent = visible(name);
       box.append(entry);
     }
     entry.lastElementChild.textContent = String(Number(value.toPrecision(6)));

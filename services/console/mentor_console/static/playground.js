@@ -9,7 +9,7 @@
   const el = (tag, kind, text) => {
     const made = document.createElement(tag);
     if (kind) made.className = kind;
-    if (text !== undefined) made.textContent = text;
+    if (text !== undefined) made.textContent = visible(text);
     return made;
   };
   function box(kind, title) {

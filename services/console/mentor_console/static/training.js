@@ -13,7 +13,7 @@
 
   const el = (tag, text, kind) => {
     const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
+    if (text !== undefined) made.textContent = visible(text);
     if (kind) made.className = kind;
     return made;
   };
@@ -98,7 +98,7 @@
         width: Math.max(240, figure.clientWidth - 24), height: 220,
         scales: { x: { time: false } }, axes: [{ ...axis, size: 34 }, { ...axis, size: 56 }], cursor: { sync: { key: "training" } },
         series: [{ label: "step" }, ...group.series.map((line) => ({
-          label: line.label, stroke: palette[line.color % palette.length], width: 1.6, dash: DASHES[line.dash % DASHES.length], spanGaps: true,
+          label: visible(line.label), stroke: palette[line.color % palette.length], width: 1.6, dash: DASHES[line.dash % DASHES.length], spanGaps: true,
           value: (_, value) => shown(value), points: { show: group.steps.length < 40, size: 4 },
         }))],
         hooks: { draw: [marks] },
