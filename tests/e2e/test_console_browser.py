@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mentor.jobs.model import JobState
+from tests.support.committed import held
 from tests.support.console_stack import ConsoleStack, console_stack
 from tests.support.service_process import ServiceProcess
 
@@ -20,6 +21,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 SERIOUS = ("serious", "critical")
 PATIENCE_MS = 120_000
+
+expect.set_options(timeout=PATIENCE_MS)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not looked at")
 
@@ -133,17 +136,18 @@ def test_a_stream_goes_on_in_the_browser_after_the_service_restarted(page: Page,
     job, _ = stack.store.submit("train", {"model": "student"})
     claim = stack.store.claim(job.id, "test")
     assert claim is not None
-    page.goto(f"/jobs/{job.id}")
-    stack.store.record(job.id, claim.fence, "log", {"message": "before the break"})
-    expect(page.locator("#events")).to_contain_text("before the break")
-    port = str(urlsplit(stack.processes["trainer"].http).port)
-    stack.processes["trainer"].stop()
-    expect(page.locator("#away")).to_be_visible()
-    stack.processes["trainer"] = ServiceProcess("mentor_trainer", "--port", port, env=stack.jobs_env)
-    stack.store.record(job.id, claim.fence, "log", {"message": "after the break"})
-    expect(page.locator("#events")).to_contain_text("after the break")
-    expect(page.locator("#away")).to_be_hidden()
-    assert page.locator("#events").inner_text().count("before the break") == 1
+    with held(stack.store, job.id, claim.fence):
+        page.goto(f"/jobs/{job.id}")
+        stack.store.record(job.id, claim.fence, "log", {"message": "before the break"})
+        expect(page.locator("#events")).to_contain_text("before the break")
+        port = str(urlsplit(stack.processes["trainer"].http).port)
+        stack.processes["trainer"].stop()
+        expect(page.locator("#away")).to_be_visible()
+        stack.processes["trainer"] = ServiceProcess("mentor_trainer", "--port", port, env=stack.jobs_env)
+        stack.store.record(job.id, claim.fence, "log", {"message": "after the break"})
+        expect(page.locator("#events")).to_contain_text("after the break")
+        expect(page.locator("#away")).to_be_hidden()
+        assert page.locator("#events").inner_text().count("before the break") == 1
     stack.store.finish(job.id, claim.fence, JobState.FAILED, error="planted")
     expect(page.locator("#error")).to_contain_text("planted")
 

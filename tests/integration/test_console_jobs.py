@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from mentor.jobs.model import JobState
-from tests.support.committed import CommittedJobs, browser, committed_jobs, write_lines
+from tests.support.committed import CommittedJobs, browser, committed_jobs, held, write_lines
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
@@ -145,7 +145,7 @@ def test_a_stream_goes_on_after_a_break_and_after_the_service_restarted(
 ) -> None:
     job, fence = claimed(jobs)
     jobs.store.record(job, fence, "log", {"message": "one"})
-    with browser(console) as client:
+    with held(jobs.store, job, fence), browser(console) as client:
         seen = followed(client, f"/api/jobs/{job}/events", 'data: {"sequence": 3')
         last = next(line for line in reversed(seen) if line.startswith("id:")).partition(":")[2].strip()
         lines: list[str] = []

@@ -72,7 +72,7 @@ class Served:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    with job_stack(tmp_path_factory.mktemp("served")) as stack:
+    with job_stack(tmp_path_factory.mktemp("served"), lease_s=600) as stack:
         service = build_job_service("toy", ServiceSettings(access_log=False), [ToyJob()], job_settings=stack.settings)
         async with running(service) as server:
             yield Served(str(server.http_url), stack, model_folder(tmp_path_factory.mktemp("model") / "model"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,24 @@ def committed_jobs(folder: Path, **options: Any) -> Iterator[CommittedJobs]:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def held(store: JobStore, job: str, fence: int) -> Iterator[None]:
+    """Renew a lease for the duration of the block, as a worker does."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(2.0):
+            store.renew(job, fence)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def browser(console: ServiceProcess) -> httpx.Client:

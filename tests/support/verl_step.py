@@ -34,6 +34,7 @@ from verl.workers.utils.losses import ppo_loss
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.overrides import RunPaths, build_overrides
 from mentor_trainer.verl_ext.batch import arrange
+from mentor_trainer.verl_ext.runtime import Runtime
 from mentor_trainer.verl_ext.trainer import MentorTrainer
 from tests.support.grpo_equation import Sample, log_probabilities
 from tests.support.training import STUDENT
@@ -165,7 +166,7 @@ class Actor:
     def _trainer(self, samples: Sequence[Sample]) -> tuple[Any, Any]:
         store = Store(samples)
         trainer: Any = object.__new__(MentorTrainer)
-        trainer.config = self.config
+        trainer.config, trainer.runtime = self.config, Runtime()
         trainer._early_servers, trainer._worked = [], 0.0
         trainer.actor_rollout_wg = SimpleNamespace(update_actor=lambda batch: self._dispatch(batch, store))
         return trainer, store

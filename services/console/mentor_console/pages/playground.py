@@ -12,12 +12,13 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from mentor.errors import MentorError, UserError
 from mentor.tools.executor_sandbox import SandboxResult
 from mentor.tools.registry import ToolRegistry
+from mentor.tools.spec import ToolSpec
 from mentor.trajectory import ToolCall
 from mentor_console.context import Console
 from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
 from mentor_console.playground.talk import Talk, source_of, told
-from mentor_console.playground.tools import offered, search, toolset, written
+from mentor_console.playground.tools import offered, registered, search, toolset, written
 from mentor_console.trajectory.rerun import Post, rerun
 
 
@@ -33,12 +34,19 @@ def router(console: Console) -> APIRouter:
 
         return post
 
-    def page(request: Request, status: int = 200, **values: Any) -> HTMLResponse:
+    async def sandboxed(request: Request) -> list[ToolSpec]:
+        """The sandbox's own; none where it is away."""
+        try:
+            return registered((await console.json(request, "sandbox", "/v1/tools"))["tools"])
+        except MentorError:
+            return []
+
+    async def page(request: Request, status: int = 200, **values: Any) -> HTMLResponse:
         empty: dict[str, Any] = {
             "query": "", "top_n": 5, "hits": None, "problem": None, "at": "", "tool": "", "arguments": "", "source": "",
             "result": None, "verdict": "",
         }  # fmt: skip
-        registry = ToolRegistry()
+        registry = ToolRegistry(await sandboxed(request))
         return console.renderer.respond(
             request, "playground.html.j2", status, title="Playground", models=console.settings.models,
             tools=[registry.get(name) for name in registry.names], **(empty | values),
@@ -48,12 +56,12 @@ def router(console: Console) -> APIRouter:
     async def playground(request: Request, query: str = "", top_n: int = 5, tool: str = "") -> HTMLResponse:
         """The page; with a query, what the retriever finds."""
         if not query.strip():
-            return page(request, tool=tool)
+            return await page(request, tool=tool)
         try:
             hits = await search(poster(request), query, top_n)
         except MentorError as error:
-            return page(request, error.http_status, query=query, top_n=top_n, problem=error, at="search")
-        return page(request, query=query, top_n=top_n, hits=hits)
+            return await page(request, error.http_status, query=query, top_n=top_n, problem=error, at="search")
+        return await page(request, query=query, top_n=top_n, hits=hits)
 
     @routes.post("/playground/tool", response_class=HTMLResponse)
     async def run_tool(
@@ -65,21 +73,24 @@ def router(console: Console) -> APIRouter:
         """Run one call in the sandbox: the value, or what its walls said."""
         shown: dict[str, Any] = {"tool": tool, "arguments": arguments, "source": source}
         try:
-            specs = {spec.name: spec for spec in (written(source) if source.strip() else offered([tool], ""))}
+            specs = {
+                spec.name: spec
+                for spec in (written(source) if source.strip() else offered([tool], "", await sandboxed(request)))
+            }
             spec = specs.get(tool) or next(iter(specs.values()))
             if spec.backend != "sandbox":
                 raise UserError(f"{spec.name} does not run in the sandbox", field="tool", allowed="search, above")
             call = ToolCall(name=spec.name, arguments=_object(arguments))
             _, result = await rerun(call, spec, poster(request))
         except MentorError as error:
-            return page(request, error.http_status, problem=error, at="tool", **shown)
-        return page(request, result=result, verdict=verdict(result), **shown)
+            return await page(request, error.http_status, problem=error, at="tool", **shown)
+        return await page(request, result=result, verdict=verdict(result), **shown)
 
     @routes.post("/api/playground/talk")
     async def talk(request: Request, talk: Talk) -> Response:
         """An answer as server-sent events."""
         source = source_of(talk, console.settings.models)
-        tools = toolset(offered(talk.tools, talk.source), poster(request))
+        tools = toolset(offered(talk.tools, talk.source, await sandboxed(request)), poster(request))
         return StreamingResponse(told(talk, source, tools), media_type="text/event-stream")
 
     return routes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,21 @@ async def search(post: Post, query: str, top_n: int) -> list[dict[str, Any]]:
     return list(answer.json()["hits"])
 
 
-def offered(names: Sequence[str], source: str) -> tuple[ToolSpec, ...]:
-    """Built-in tools by name, and those that a text of Python defines (parsed here, run in the sandbox alone).
+def registered(listed: Iterable[Mapping[str, Any]]) -> list[ToolSpec]:
+    """The tools that the sandbox lists and that are not built in."""
+    known = set(ToolRegistry().names)
+    fields = ToolSpec.model_fields.keys() - {"backend", "source"}
+    specs = [ToolSpec.model_validate({k: v for k, v in row.items() if k in fields}) for row in listed]
+    return [spec for spec in specs if spec.name not in known]
+
+
+def offered(names: Sequence[str], source: str, more: Sequence[ToolSpec] = ()) -> tuple[ToolSpec, ...]:
+    """Built-in tools and ``more`` by name, and those that a text of Python defines (parsed here, run in the sandbox alone).
 
     Raises:
         UserError: an unknown name, or a text that defines no tool.
     """
-    registry = ToolRegistry()
+    registry = ToolRegistry(more)
     return (*(registry.get(name) for name in names), *(written(source) if source.strip() else ()))
 
 
