@@ -18,6 +18,8 @@ from mentor.jobs.settings import JobSettings
 from mentor.rpc.principal import Role
 from mentor.serving import Service, create_app, running
 from mentor.serving.middleware import OPEN_PATHS
+from mentor_console.app import build as build_console
+from mentor_console.settings import ConsoleSettings
 from mentor_evaluator.app import EvaluatorSettings
 from mentor_evaluator.app import build as build_evaluator
 from mentor_retriever.app import build as build_retriever
@@ -38,6 +40,7 @@ BUILDERS: dict[str, Callable[[dict[str, Any]], Service]] = {
     "teacher": lambda s: build_teacher(TeacherSettings(**s)),
     "trainer": lambda s: build_trainer(TrainerSettings(**s)),
     "evaluator": lambda s: build_evaluator(EvaluatorSettings(**s)),
+    "console": lambda s: build_console(ConsoleSettings(**s)),
     "model": lambda s: build_model(ModelServerSettings(model=str(TINY / "checkpoints" / "student"), **s)),
 }
 
