@@ -108,6 +108,9 @@ bench-adaptive: setup  ## the concurrency that is found for servers that queue, 
 bench-evaluation: setup  ## samples a second of an evaluation beside a bare client (inspect-ai too: MENTOR_BENCH_INSPECT=PYTHON)
 	$(BIN)/python -m benchmarks.evaluation
 
+pictures: setup  ## the console's pictures in docs/pictures, from its tests in Chromium
+	MENTOR_CONSOLE_PICTURES=docs/pictures $(BIN)/python -m pytest tests/e2e/test_console_browser.py -q
+
 bench-console: setup  ## 200,000 trajectories gathered and searched by the console: first pages, index, memory; 50 followers of one job
 	$(BIN)/python -m benchmarks.console
 	$(BIN)/python -m benchmarks.console.followers

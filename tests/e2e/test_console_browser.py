@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from tests.support.service_process import ServiceProcess
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
+PICTURES = os.environ.get("MENTOR_CONSOLE_PICTURES", "")
+"""A folder for the pictures of the docs (`make pictures`)."""
 SERIOUS = ("serious", "critical")
 PATIENCE_MS = 120_000
 
@@ -162,6 +165,10 @@ def test_no_page_has_a_serious_fault_and_none_is_wider_than_its_window(
         f"/training?job={run}", "/evaluations", f"/evaluations/{evaluation}", "/evaluations/compare", "/trajectories",
         "/playground", "/nowhere",
     ]  # fmt: skip
+    pictures = {
+        "/": "home", f"/training?job={run}": "training", f"/evaluations/{evaluation}": "evaluation",
+        "/trajectories": "trajectories",
+    }  # fmt: skip
     faults = []
     for scheme, width in (("light", 1280), ("dark", 420)):
         context = chromium.new_context(
@@ -172,6 +179,8 @@ def test_no_page_has_a_serious_fault_and_none_is_wider_than_its_window(
             opened.goto(address)
             if address.startswith("/training"):
                 opened.wait_for_selector(".u-wrap")
+            if scheme == "light" and PICTURES and (name := pictures.get(address)):
+                opened.screenshot(path=f"{PICTURES}/{name}.png", scale="css")
             found = Axe().run(opened).response["violations"]
             faults += [(address, scheme, v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in SERIOUS]
             if opened.evaluate("document.documentElement.scrollWidth > innerWidth"):
