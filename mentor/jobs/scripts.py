@@ -218,13 +218,6 @@ return 1
 # jobs, KEYS[6] the set of jobs whose files have to go, KEYS[7] its idempotency key. ARGV: job id, time. Returns 1 if done.
 FORGET = """
 local function get(f) return redis.call('HGET', KEYS[1], f) end
--- One more death. Those before it are forgotten where the job has come further since the last one: it loops no crash.
-local function lapse()
-  local progress = tonumber(get('progress') or 0) or 0
-  if progress > tonumber(get('lapsed_at') or 0) then redis.call('HSET', KEYS[1], 'lapses', 0) end
-  redis.call('HSET', KEYS[1], 'lapsed_at', progress)
-  return redis.call('HINCRBY', KEYS[1], 'lapses', 1)
-end
 local s = get('state')
 if s ~= 'succeeded' and s ~= 'failed' and s ~= 'cancelled' then return 0 end
 if tonumber(get('finished_at') or get('created_at')) >= tonumber(ARGV[2]) then return 0 end
