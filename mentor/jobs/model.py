@@ -35,6 +35,9 @@ SCHEMA_VERSION = 1
 leaves jobs of a later version to those that know it."""
 
 
+ARTIFACT_SCHEME = "artifact:"
+"""Of texts in specs that name what another job has committed: ``artifact:JOB/NAME``."""
+
 MAX_LIST = 500
 """Jobs that one call lists at most."""
 

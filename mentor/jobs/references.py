@@ -9,13 +9,11 @@ from typing import Any
 
 from mentor.errors import NotFoundError, UserError
 from mentor.jobs.artifacts import ArtifactStore
-from mentor.jobs.model import Artifact
+from mentor.jobs.model import ARTIFACT_SCHEME, Artifact
 from mentor.jobs.ownership import visible
 from mentor.jobs.store import JobStore
 from mentor.jobs.uploads import SCHEME as FILE_SCHEME
 from mentor.jobs.uploads import Uploads
-
-SCHEME = "artifact:"
 
 
 def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spec") -> Any:
@@ -30,9 +28,9 @@ def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spe
         return [resolve(v, store, files, f"{field}.{n}") for n, v in enumerate(value)]
     if isinstance(value, str) and value.startswith(FILE_SCHEME):
         return str(Uploads(files).path(value, field))
-    if not isinstance(value, str) or not value.startswith(SCHEME):
+    if not isinstance(value, str) or not value.startswith(ARTIFACT_SCHEME):
         return value
-    job_id, slash, name = value.removeprefix(SCHEME).partition("/")
+    job_id, slash, name = value.removeprefix(ARTIFACT_SCHEME).partition("/")
     if not slash or not name:
         raise UserError(f"{field}: {value!r} is no artefact reference", field=field, allowed="artifact:JOB/NAME")
     known = _committed(job_id, store)
@@ -44,7 +42,7 @@ def resolve(value: Any, store: JobStore, files: ArtifactStore, field: str = "spe
 
 def is_reference(value: str) -> bool:
     """Whether it names a file of the store rather than a path."""
-    return value.startswith((SCHEME, FILE_SCHEME))
+    return value.startswith((ARTIFACT_SCHEME, FILE_SCHEME))
 
 
 def _committed(job_id: str, store: JobStore) -> dict[str, Artifact]:

@@ -20,8 +20,7 @@ from mentor.errors import InfrastructureError, UserError
 from mentor.grading import JudgeName
 from mentor.jobs.client import JobClient
 from mentor.jobs.handler import spec_error
-from mentor.jobs.model import Job, JobState
-from mentor.jobs.references import SCHEME
+from mentor.jobs.model import ARTIFACT_SCHEME, Job, JobState
 from mentor.trajectory import Frozen, Question
 
 Group = Literal["in_domain", "out_of_domain"]
@@ -189,14 +188,14 @@ class Chain:
         arms = parse_arms(self.spec.arms)
         for name, arm in arms.items():
             trained = self._train(name, arm, teacher)
-            self._evaluate(name, {"path": f"{SCHEME}{trained.id}/model"}, held_out)
+            self._evaluate(name, {"path": f"{ARTIFACT_SCHEME}{trained.id}/model"}, held_out)
         return Outcome(spec=self.spec, stages=self._stages, evaluation=tuple(evaluation), arms=tuple(arms))
 
     def _train(self, name: str, arm: Arm, teacher: Job) -> Job:
         """One student, from the chain's or another arm's, on the teacher's trajectories or its own."""
         model = self.spec.student
         if arm.after is not None:
-            model = f"{SCHEME}{self._stages[f'train {arm.after}'].job.id}/model"
+            model = f"{ARTIFACT_SCHEME}{self._stages[f'train {arm.after}'].job.id}/model"
         source = teacher
         if arm.own_trajectories is not None:
             itself = {"model": {"path": model}, **arm.own_trajectories}
@@ -254,11 +253,11 @@ class Chain:
             "name": f"{self.spec.name}-{name}",
             "model": model,
             "judge": self.spec.judge,
-            "train_files": [f"{SCHEME}{source.id}/references.parquet"],
-            "trajectory_files": [f"{SCHEME}{source.id}/trajectories.jsonl"],
+            "train_files": [f"{ARTIFACT_SCHEME}{source.id}/references.parquet"],
+            "trajectory_files": [f"{ARTIFACT_SCHEME}{source.id}/trajectories.jsonl"],
         }
         if changes.get("algorithm") == "dpo":
-            own["preference_files"] = [f"{SCHEME}{source.id}/preferences.jsonl"]
+            own["preference_files"] = [f"{ARTIFACT_SCHEME}{source.id}/preferences.jsonl"]
         return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
 
     def _evaluate(self, name: str, model: dict[str, Any], questions: str) -> None:

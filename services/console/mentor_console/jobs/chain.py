@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mentor.jobs.references import SCHEME
+from mentor.jobs.model import ARTIFACT_SCHEME
 from mentor_console.jobs.directory import Found
 
 
@@ -17,8 +17,8 @@ def references(value: Any, field: str = "") -> Iterator[tuple[str, str, str]]:
     elif isinstance(value, list | tuple):
         for number, part in enumerate(value):
             yield from references(part, f"{field}.{number}")
-    elif isinstance(value, str) and value.startswith(SCHEME):
-        job, _, name = value.removeprefix(SCHEME).partition("/")
+    elif isinstance(value, str) and value.startswith(ARTIFACT_SCHEME):
+        job, _, name = value.removeprefix(ARTIFACT_SCHEME).partition("/")
         if job and name:
             yield field, job, name
 
