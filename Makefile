@@ -191,6 +191,9 @@ trainer-proof: setup  ## training on 1, 2 and 4 ranks, the same seed twice, ten 
 bench-trainer: setup .venv-trl/.installed  ## what a training step costs, and TRL's trainer on the same rollouts
 	MENTOR_BENCH_TRL=.venv-trl/bin/python $(BIN)/python -m benchmarks.trainer
 
+console-proof: setup  ## from an empty local stack to a distilled and evaluated student, by clicking alone, in Chromium
+	$(BIN)/python -m pytest tests/proofs/test_console_distillation.py --timeout 1800 -s
+
 trl-proof: setup  ## TRL itself trains on exported conversations and pairs, as it reads them
 	$(BIN)/python -m pytest tests/proofs/test_trl.py --timeout 600 -s
 

@@ -146,7 +146,11 @@ def _console(spec: StackSpec) -> dict[str, str]:
     """Where the console finds the others, and keeps its index."""
     urls = {f"MENTOR_CONSOLE_{name.upper()}_URL": spec.url(name) for name in SERVICES if name != "console"}
     models = {model.name: f"http://127.0.0.1:{model.port + spec.port_offset}/v1" for model in spec.models}
-    return urls | {"MENTOR_CONSOLE_CACHE": str(spec.folder / "console"), "MENTOR_CONSOLE_MODELS": json.dumps(models)}
+    return urls | {
+        "MENTOR_CONSOLE_CACHE": str(spec.folder / "console"),
+        "MENTOR_CONSOLE_MODELS": json.dumps(models),
+        "MENTOR_CONSOLE_STUDENT": str(example_path("checkpoints/student")),
+    }
 
 
 def _worker(name: str, handlers: tuple[str, ...], shared: dict[str, str]) -> ProcessSpec:

@@ -25,6 +25,9 @@ class ConsoleSettings(ServiceSettings):
     sandbox_url: str = "http://127.0.0.1:5000"
     retriever_url: str = "http://127.0.0.1:8081"
     models: dict[str, str] = Field(default_factory=dict, description="model servers of the playground: URL by name")
+    student: str = Field(
+        default="", description="model folder with which a first training run begins, as the trainer's workers see it"
+    )
     cache: Path = Field(default=Path(".mentor/console"), description="index and trajectories that it has fetched")
     key_file: Path | None = Field(
         default=None,

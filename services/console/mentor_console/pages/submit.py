@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import UploadFile
 
 from mentor.errors import NotFoundError, UserError
+from mentor.jobs.model import ARTIFACT_SCHEME
 from mentor_console.context import Console
 from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
@@ -85,6 +86,11 @@ def router(console: Console) -> APIRouter:
             name = file.filename.replace("\\", "/").rpartition("/")[2]
             values[str(sent.get("upload_field"))] = await upload(request, service, name, await file.read())
 
+    async def committed(request: Request, kind: str, name: str) -> str:
+        """What the last job of this kind that succeeded has made; empty where none has."""
+        done = await listed(console, request, kind=kind, state="succeeded")
+        return next((f"{ARTIFACT_SCHEME}{row.job.id}/{name}" for row in done.jobs), "")
+
     @routes.post("/jobs/first/{name}")
     async def first(request: Request, name: str) -> Response:
         """A first step: its questions into the service's store, and to a form that is filled in."""
@@ -92,12 +98,12 @@ def router(console: Console) -> APIRouter:
         if example is None:
             raise NotFoundError("there is no such example", field="name", allowed=", ".join(e.name for e in EXAMPLES))
         reference = "" if name == "train" else await upload(request, example.service, QUESTIONS, questions())
-        data = ""
-        if name == "train":
-            done = await listed(console, request, kind="teacher", state="succeeded")
-            data = next((f"artifact:{row.job.id}/references.parquet" for row in done.jobs), "")
+        made = {
+            "data": await committed(request, "teacher", "references.parquet") if name == "train" else "",
+            "trained": await committed(request, "train", "model") if name == "evaluation" else "",
+        }
         spec = {
-            k: v for k, v in example_spec(example, console.settings, reference, data=data).items() if v not in ("", {})
+            k: v for k, v in example_spec(example, console.settings, reference, **made).items() if v not in ("", {})
         }
         address = f"/jobs/new/{example.service}/{example.kind}?{urlencode({'spec': json.dumps(spec)})}"
         return RedirectResponse(address, 303)

@@ -93,10 +93,12 @@
       box.setAttribute("role", "img");
       box.setAttribute("aria-label", `${group.title} over ${group.steps.length} steps; last: ${last}`);
       root.append(figure);
+      // Digits that count: a learning rate of 1e-4 is no 0.
+      const ticks = (_, splits) => splits.map(shown);
       const axis = { stroke: css("--quiet"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 } };
       const plot = new uPlot({
         width: Math.max(240, figure.clientWidth - 24), height: 220,
-        scales: { x: { time: false } }, axes: [{ ...axis, size: 34 }, { ...axis, size: 56 }], cursor: { sync: { key: "training" } },
+        scales: { x: { time: false } }, axes: [{ ...axis, size: 34 }, { ...axis, size: 56, values: ticks }], cursor: { sync: { key: "training" } },
         series: [{ label: "step" }, ...group.series.map((line) => ({
           label: visible(line.label), stroke: palette[line.color % palette.length], width: 1.6, dash: DASHES[line.dash % DASHES.length], spanGaps: true,
           value: (_, value) => shown(value), points: { show: group.steps.length < 40, size: 4 },
