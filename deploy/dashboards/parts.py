@@ -78,43 +78,34 @@ def quantile(q: float, histogram: str, by: str = "", where: str = "") -> str:
     return f"histogram_quantile({q}, sum by ({labels}) (rate({histogram}_bucket{{{where}}}[$__rate_interval])))"
 
 
-def red(service: str) -> Section:
-    """Rate, errors and duration of one service, over both transports, and what it takes of the machine."""
+def red(service: str, rpc: bool = True) -> Section:
+    """Rate, errors and duration of one service, over its transports, and what it takes of the machine.
+
+    Args:
+        rpc: whether it answers gRPC too.
+    """
     where = f'service="{service}"'
     failed = f'{where}, code=~"UNAVAILABLE|INTERNAL|DEADLINE_EXCEEDED|UNKNOWN"'
+    requests = [(rate("mentor_http_requests_total", "route", where), "REST {{route}}")]
+    server_errors = rate("mentor_http_requests_total", "status", where + ", status=~`5..`")
+    errors = [(f"{server_errors} or vector(0)", "REST {{status}}")]
+    durations = [
+        (quantile(0.5, "mentor_http_request_duration_seconds", where=where), "REST p50"),
+        (quantile(0.99, "mentor_http_request_duration_seconds", where=where), "REST p99"),
+    ]
+    if rpc:
+        requests.append((rate("mentor_grpc_requests_total", "method", where), "gRPC {{method}}"))
+        errors.append((f"{rate('mentor_grpc_requests_total', 'code', failed)} or vector(0)", "gRPC {{code}}"))
+        gone = quantile(0.99, "mentor_grpc_request_duration_seconds", where=where)
+        durations.append((f"{gone} or vector(0)", "gRPC p99"))
+    about_errors = "5xx, and gRPC's codes for the same. Errors of callers are not here."
+    about_durations = "Points are exemplars: they lead to a trace."
     return Section(
         "Requests",
         (
-            Panel(
-                "Requests per second",
-                (
-                    (rate("mentor_http_requests_total", "route", where), "REST {{route}}"),
-                    (rate("mentor_grpc_requests_total", "method", where), "gRPC {{method}}"),
-                ),
-                "reqps",
-            ),
-            Panel(
-                "Errors of ours per second",
-                (
-                    (
-                        f"{rate('mentor_http_requests_total', 'status', where + ', status=~`5..`')} or vector(0)",
-                        "REST {{status}}",
-                    ),
-                    (f"{rate('mentor_grpc_requests_total', 'code', failed)} or vector(0)", "gRPC {{code}}"),
-                ),
-                "reqps",
-                "5xx, and gRPC's codes for the same. Errors of callers are not here.",
-            ),
-            Panel(
-                "Duration",
-                (
-                    (quantile(0.5, "mentor_http_request_duration_seconds", where=where), "REST p50"),
-                    (quantile(0.99, "mentor_http_request_duration_seconds", where=where), "REST p99"),
-                    (quantile(0.99, "mentor_grpc_request_duration_seconds", where=where) + " or vector(0)", "gRPC p99"),
-                ),
-                "s",
-                "Points are exemplars: they lead to a trace.",
-            ),
+            Panel("Requests per second", tuple(requests), "reqps"),
+            Panel("Errors of ours per second", tuple(errors), "reqps", about_errors),
+            Panel("Duration", tuple(durations), "s", about_durations),
             Panel("In flight", ((f"sum by (transport) (mentor_requests_in_flight{{{where}}})", "{{transport}}"),)),
             Panel("Memory", ((f"process_resident_memory_bytes{{{where}}}", "{{instance}}"),), "bytes"),
             Panel(

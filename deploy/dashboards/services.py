@@ -201,7 +201,7 @@ CONSOLE = Board(
                 ),
             ),
         ),
-        red("console"),
+        red("console", rpc=False),
     ),
 )
 BOARDS = (SANDBOX, RETRIEVER, CONSOLE)
