@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.filters.made import Filtered, made
+from benchmarks.marks import write_between
 from mentor.analysis.shares import exact_interval
 from mentor.data import read_questions
 from mentor.trajectory import Frozen, Question
 from mentor_teacher.filters import run_filter
 from mentor_teacher.keeping import parse_uses
 
-START, END = "<!-- measured -->", "<!-- /measured -->"
 SIZE, SEED = 400, 0
 
 
@@ -102,9 +102,7 @@ def main() -> None:
     text = table(rows(arguments.seed, arguments.size, questions), arguments.seed, of)
     print(text)
     if arguments.write:
-        document = arguments.write.read_text(encoding="utf-8")
-        before, after = document.split(START)[0], document.split(END)[1]
-        arguments.write.write_text(f"{before}{START}\n{text}{END}{after}", encoding="utf-8")
+        write_between(arguments.write, text)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from benchmarks.judges.candidates import Plain, Say, by_judge, by_qa, by_qa_raw, by_string
 from benchmarks.judges.labelled import PARAPHRASE, Pair, labelled
+from benchmarks.marks import write_between
 from mentor.grading import MathJudge
 from mentor.trajectory import Frozen
-
-START, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 class Row(Frozen):
@@ -101,9 +100,7 @@ def main() -> None:
     for row in tables[0][1][:1]:
         print("false positives:", *row.false_positives, " false negatives:", *row.false_negatives)
     if arguments.write:
-        document = arguments.write.read_text(encoding="utf-8")
-        before, after = document.split(START)[0], document.split(END)[1]
-        arguments.write.write_text(f"{before}{START}\n{text}{END}{after}", encoding="utf-8")
+        write_between(arguments.write, text)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from mentor.rpc.errors import from_http
 OUTAGE_SECONDS = 60.0
 _POLL_SECONDS = 0.5
 _UPLOAD_SECONDS = 600.0
+_MOST_SHARED = 2 * 1024**3
 
 
 class JobClient:
@@ -94,6 +95,11 @@ class JobClient:
             self._send(path)
         return reference
 
+    def share(self, path: str) -> str:
+        """A reference that every service can read; a path that is not here, or is too large to send, stays as it is."""
+        local = Path(path)
+        return path if not local.exists() or _size(local) > _MOST_SHARED else self.upload(local)
+
     def _send(self, path: Path) -> None:
         body = content_of(path)
         parameters = {"name": path.name, "folder": str(path.is_dir()).lower()}
@@ -159,3 +165,7 @@ class _Bearer(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers["authorization"] = self._authorization
         yield request
+
+
+def _size(path: Path) -> int:
+    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size

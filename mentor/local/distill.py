@@ -27,7 +27,6 @@ Group = Literal["in_domain", "out_of_domain"]
 Follow = Callable[[JobClient, Job, str], Job]
 GROUP = "group"
 SPLIT = "split"
-MAX_UPLOAD_BYTES = 2 * 1024**3
 
 
 class EvaluationSet(Frozen):
@@ -228,10 +227,7 @@ class Chain:
 
     def _share(self, path: str) -> str:
         """A reference that every service can read; a path that is not here, or is too large to send, stays as it is."""
-        local = Path(path)
-        if not local.exists() or _size(local) > MAX_UPLOAD_BYTES:
-            return path
-        return self._clients["teacher"].upload(local)
+        return self._clients["teacher"].share(path)
 
     def _shared_spec(self) -> DistillSpec:
         spec = self.spec
@@ -281,10 +277,6 @@ class Chain:
             raise InfrastructureError(f"{label} failed: {ended.error} (mentor jobs logs {job.id})")
         self._stages[label] = Stage(label=label, job=ended, seconds=time.monotonic() - started)
         return ended
-
-
-def _size(path: Path) -> int:
-    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
 
 
 def hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from benchmarks.marks import write_between
 from mentor.grading import MathJudge
 from tests.reward_attacks.cases import ATTACKS, DESERVED, HONEST, Attack
 from tests.reward_attacks.referee import Row, play, totals
@@ -49,9 +50,7 @@ def main() -> None:
     text = f"{summary}\n\n{table([deserved, honest, *attacks])}"
     print(text)
     if arguments.write:
-        document = arguments.write.read_text(encoding="utf-8")
-        before, after = document.split(START)[0], document.split(END)[1]
-        arguments.write.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")
+        write_between(arguments.write, f"{text}\n", START, END)
 
 
 if __name__ == "__main__":

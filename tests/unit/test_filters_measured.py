@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.filters.__main__ import END, START, Row, rows, table
+from benchmarks.filters.__main__ import Row, rows, table
+from benchmarks.marks import END, START
 from tests.docs.blocks import ROOT
 
 FLOORS = {

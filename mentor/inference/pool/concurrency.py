@@ -132,7 +132,7 @@ class AdaptiveLimit:
             return
         self._ceiling = self._limit
         self._step = _QUARTER
-        if self._phase is _Phase.UP and self._rest is not None:
+        if self._phase is _Phase.UP:
             self._set(self._rest.limit, _Phase.HOLD)
             self._held = _HOLDS - 1 if self._climbing and self._room() > 1.02 else 0
             return

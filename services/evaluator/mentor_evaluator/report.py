@@ -12,12 +12,15 @@ from mentor.analysis.means import skewness
 from mentor.analysis.shares import share
 from mentor.analysis.tokens import generated_tokens
 from mentor.errors import UserError
+from mentor.rollout.budget import Prices
 from mentor.trajectory import Question, Trajectory
 from mentor_evaluator.measures import accuracy, spending
 from mentor_evaluator.measures.models import FEW_QUESTIONS, CellReport
 
 _TAIL = 10
 """Questions per squared skewness below which the mean of a long-tailed amount may be missed too often."""
+
+_FREE = Prices()
 
 
 def build_report(
@@ -28,7 +31,7 @@ def build_report(
     samples: int,
     judge: str,
     seed: int = 0,
-    prices: spending.Prices = (0.0, 0.0),
+    prices: Prices = _FREE,
 ) -> CellReport:
     """The figures of one model on one question set.
 

@@ -47,9 +47,10 @@ def read(folder: Path) -> Checkpoint | None:
     return Checkpoint(path=folder, step=content["step"]) if whole else None
 
 
-def latest(folder: Path) -> Checkpoint | None:
-    """The whole checkpoint with the highest step under ``folder``."""
-    found = (read(candidate) for candidate in folder.glob(f"{_PREFIX}*"))
+def latest(folder: Path, after: int = -1) -> Checkpoint | None:
+    """The whole checkpoint with the highest step under ``folder``; of those up to ``after`` no file is looked at."""
+    passed = {path for path, step in _numbered(folder) if step <= after}
+    found = (read(path) for path in folder.glob(f"{_PREFIX}*") if path not in passed)
     return max((c for c in found if c is not None), key=lambda c: c.step, default=None)
 
 
@@ -59,26 +60,33 @@ def export_model(model: Path, target: Path) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    staging, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    staging = target.with_name(f".{target.name}.new")
     try:
         shutil.rmtree(staging, ignore_errors=True)
         shutil.copytree(model, staging, ignore=shutil.ignore_patterns(".*"))
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        staging.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        put_in_place(staging, target)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise UserError(f"cannot write the model to {target}: {error}", field="output_dir") from error
 
 
+def put_in_place(fresh: Path, target: Path) -> None:
+    """Rename a folder that is whole to ``target``: a crash leaves what was there, or what is new, never a mixture."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the ``keep`` latest checkpoint folders, broken ones among them."""
-
-    def step_of(path: Path) -> int:
-        return int(path.name.removeprefix(_PREFIX))
-
-    numbered = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdigit()]
-    for path in sorted(numbered, key=step_of)[:-keep]:
+    for path, _ in sorted(_numbered(folder), key=lambda found: found[1])[:-keep]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _numbered(folder: Path) -> list[tuple[Path, int]]:
+    """Folders that are named as checkpoints are, with their steps."""
+    named = ((path, path.name.removeprefix(_PREFIX)) for path in folder.glob(f"{_PREFIX}*"))
+    return [(path, int(step)) for path, step in named if step.isdigit()]

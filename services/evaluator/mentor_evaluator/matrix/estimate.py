@@ -68,8 +68,6 @@ def _estimated(cell: Cell, spec: EvaluationSpec, probed: Sequence[Trajectory]) -
     if not probed:
         return counted
     prompt, generated = [prompt_tokens(t) for t in probed], [generated_tokens(t) for t in probed]
-    rates = cell.model.price_in / 1e6, cell.model.price_out / 1e6
-    cost = [rates[0] * p + rates[1] * g for p, g in zip(prompt, generated, strict=True)]
     seconds = [t.duration_s / spec.slots for t in probed]
     return counted.model_copy(
         update={
@@ -77,7 +75,7 @@ def _estimated(cell: Cell, spec: EvaluationSpec, probed: Sequence[Trajectory]) -
             "prompt_tokens": scaled(prompt, counted.prompts),
             "generated_tokens": scaled(generated, counted.prompts),
             "seconds": scaled(seconds, counted.prompts),
-            "cost": scaled(cost, counted.prompts),
+            "cost": scaled([cell.model.prices.of(t) for t in probed], counted.prompts),
         }
     )
 

@@ -42,7 +42,7 @@ def cell_report(spec: EvaluationSpec, cell: Cell, run: Path, reference: CallsByQ
     known = {name: calls for name, calls in (reference or {}).items() if name in asked}
     report = build_report(
         cell.questions, trajectories, known or None, samples=spec.draw_spec(cell.model).samples,
-        judge=cell.planned.suite.scorer, seed=spec.seed, prices=(cell.model.price_in, cell.model.price_out),
+        judge=cell.planned.suite.scorer, seed=spec.seed, prices=cell.model.prices,
     )  # fmt: skip
     return report.model_copy(
         update={

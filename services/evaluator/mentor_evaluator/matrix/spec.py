@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mentor.inference import SamplingParams
 from mentor.reach import Reach
+from mentor.rollout.budget import Prices
 from mentor.rollout.connect import ModelSource, ToolBackends
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.spec import DrawSpec
@@ -45,6 +46,11 @@ class EvaluatedModel(Frozen):
     thinking: Thinking | None = None
     price_in: float = Field(default=0.0, ge=0, description="of a million prompt tokens")
     price_out: float = Field(default=0.0, ge=0, description="of a million generated tokens")
+
+    @property
+    def prices(self) -> Prices:
+        """Of its tokens."""
+        return Prices(price_in=self.price_in, price_out=self.price_out)
 
 
 class EvaluationSpec(DrawSpec):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mentor.analysis import CallsByQuestion, calls_by_question
 from mentor.data import iter_trajectories
 from mentor.errors import UserError
+from mentor.rollout.budget import Prices
 from mentor_evaluator.matrix.results import scores
 from mentor_evaluator.measures.matrix import run_report
 from mentor_evaluator.measures.models import CellReport, RunReport
@@ -53,7 +54,7 @@ def _cell(run: Run, cell: CellFolder, reference: CallsByQuestion | None) -> Cell
     return build_report(
         questions, trajectories, {k: v for k, v in (reference or {}).items() if k in asked} or None,
         samples=spec.get("samples", 1), judge=facts.scorer if facts else _DEFAULT_SCORER, seed=spec.get("seed", 0),
-        prices=(model.get("price_in", 0.0), model.get("price_out", 0.0)),
+        prices=Prices(price_in=model.get("price_in", 0.0), price_out=model.get("price_out", 0.0)),
     ).model_copy(
         update={
             "skipped_rows": len(facts.skipped) if facts else 0,

@@ -10,14 +10,12 @@ from mentor.analysis.clusters import Values
 from mentor.analysis.means import amount, amount_ratio, difference, quantile
 from mentor.analysis.shares import share, share_ratio
 from mentor.analysis.tokens import generated_tokens, is_estimated, prompt_tokens
+from mentor.rollout.budget import Prices
 from mentor.rollout.solve import VERDICT
 from mentor.trajectory import Observation, Termination, Trajectory
 from mentor_evaluator.measures.accuracy import Grouped, is_right
 from mentor_evaluator.measures.models import Cost, Endings, Latency, Rates, Tokens, ToolDifference
 
-_MILLION = 1e6
-Prices = tuple[float, float]
-"""Of a million prompt tokens, of a million generated ones."""
 _UNFINISHED = ("timeout", "worker_died")
 
 
@@ -64,9 +62,9 @@ def tokens(grouped: Grouped) -> Tokens:
 def cost(grouped: Grouped, prices: Prices) -> Cost | None:
     """What the samples and each right answer cost; None where no price is known. The interval is that of right answers by
     money, turned over."""
-    if not any(prices):
+    if not (prices.price_in or prices.price_out):
         return None
-    spent = per_sample(grouped, lambda t: _price(t, prices))
+    spent = per_sample(grouped, prices.of)
     total = sum(sum(values) for values in spent.values())
     right = {name: sum(map(is_right, found)) for name, found in grouped.items()}
     if not sum(right.values()) or not total:
@@ -78,10 +76,6 @@ def cost(grouped: Grouped, prices: Prices) -> Cost | None:
         low=1 / rate.high,
         high=1 / rate.low if rate.low > 0 else None,
     )  # fmt: skip
-
-
-def _price(trajectory: Trajectory, prices: Prices) -> float:
-    return (prices[0] * prompt_tokens(trajectory) + prices[1] * generated_tokens(trajectory)) / _MILLION
 
 
 def latency(grouped: Grouped) -> Latency:

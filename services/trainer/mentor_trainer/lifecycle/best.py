@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from mentor.trajectory import Frozen
+from mentor_trainer.checkpoints import put_in_place
 
 _MARK = ".best.json"
 
@@ -31,16 +32,12 @@ def read(folder: Path) -> Best | None:
 
 def replace(folder: Path, model: Path, step: int, value: float) -> None:
     """Make ``model`` the best: its files are linked, so that they outlive its checkpoint and cost no room."""
-    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     link_tree(model, fresh)
     (fresh / _MARK).unlink(missing_ok=True)
     (fresh / _MARK).write_text(json.dumps({"step": step, "value": value}))
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    put_in_place(fresh, folder)
 
 
 def link_tree(source: Path, target: Path) -> None:

@@ -10,7 +10,6 @@ import structlog
 from mentor.errors import MentorError
 from mentor.jobs.client import JobClient
 from mentor.jobs.model import Job, JobState
-from mentor.local.distill import MAX_UPLOAD_BYTES
 from mentor.trajectory import Frozen
 from mentor_trainer.config import TrainSpec
 
@@ -42,18 +41,13 @@ class Evaluations:
     def submit(self, step: int, model: Path) -> str | None:
         """The id of the job that evaluates a step's model."""
         try:
-            student = {"name": _NAME, "model": {"path": self._shared(model)}}
+            student = {"name": _NAME, "model": {"path": self._client.share(str(model))}}
             settings = self._spec.evaluate.model_dump(mode="json", exclude_none=True)
             fields = {**settings, "models": [student], "suites": list(self._spec.evaluate_suites)}
             return self._client.submit(_KIND, fields, key=f"{self._spec.name}-{step}-{model}").id
         except MentorError as error:
             log.warning("a checkpoint could not be submitted for evaluation", step=step, error=str(error))
             return None
-
-    def _shared(self, model: Path) -> str:
-        """A reference that the evaluator can read; a model that is too large to send has to lie where it can read it."""
-        size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
-        return str(model) if size > MAX_UPLOAD_BYTES else self._client.upload(model)
 
     def ended(self, step: int, job_id: str) -> Evaluated | bool:
         """What it found; True if it ended and found nothing, False while it goes on or nobody can say."""

@@ -69,7 +69,7 @@ class Keeper:
 
     def look(self) -> list[Evaluated]:
         """Take up a new checkpoint, and what evaluations have found since the last look."""
-        found = checkpoints.latest(self._output / "checkpoints")
+        found = checkpoints.latest(self._output / "checkpoints", after=self._state.seen)
         if found is not None and found.step > self._state.seen:
             self._take(found)
         if self._state.waiting and time.monotonic() - self._asked > _POLL_SECONDS:
