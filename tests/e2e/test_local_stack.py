@@ -19,7 +19,7 @@ from mentor.data import iter_trajectories, read_questions
 from mentor.errors import ConflictError, MentorError, UserError
 from mentor.jobs.model import Job, JobState
 from mentor.local.accounting import scrape
-from mentor.local.layout import StackSpec
+from mentor.local.layout import StackSpec, process_specs
 from mentor.local.stack import alive, down, load_state, status, up
 from tests.docs.blocks import blocks
 from tests.support.stack import TINY, backends, client, free_stack, mentor, teacher_model
@@ -45,7 +45,8 @@ def run(stack: StackSpec, kind: str, **spec: Any) -> Job:
 
 def test_everything_is_up_and_ready_and_a_second_start_is_refused(stack: StackSpec) -> None:
     rows = status(stack)
-    assert len(rows) == 10 and all(row["ready"] for row in rows)
+    assert {row["name"] for row in rows} == {process.name for process in process_specs(stack)}
+    assert "console" in {row["name"] for row in rows} and all(row["ready"] for row in rows)
     with pytest.raises(ConflictError, match="already up"):
         up(stack)
 
