@@ -85,8 +85,8 @@ class Claim(Frozen):
 
     ``right`` is a method, or None: then ``left`` is held against ``value`` (invalid calls near zero). ``sets`` are the names
     of evaluation sets or groups that count together. ``direction``: ``more`` or ``less``. ``margin``: the smallest
-    difference that would matter, in the metric's own unit (a share, not percent). ``confirmatory`` claims are corrected together
-    (Holm); the others are looked at and say so. ``overturned_by``: what would change the verdict, in words.
+    difference that would matter, in the metric's own unit (a share, not percent). ``confirmatory`` claims are corrected
+    together (Holm); the others are looked at and say so. ``overturned_by``: what would change the verdict, in words.
     """
 
     name: Name
@@ -144,7 +144,7 @@ class Costs(Frozen):
 
 
 class ExperimentSpec(Frozen):
-    """A grid file. Paths are relative to it. ``results`` is where a record of every run is kept: plain files, to be committed."""
+    """A grid file. Paths are relative to it. ``results``: where a record of every run is kept, plain files to be committed."""
 
     name: Name
     title: str = ""
