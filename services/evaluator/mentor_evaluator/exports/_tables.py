@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mentor.analysis.intervals import Estimate
 from mentor.errors import UserError
+from mentor.tabular import NONE, Table
 from mentor_evaluator.comparing.compare import compare_runs
 from mentor_evaluator.measures.matrix import ALL
 from mentor_evaluator.measures.models import CellReport, RunReport
 from mentor_evaluator.measures.reading import report_of
 from mentor_evaluator.runs import Run
-
-NONE = "-"
-
-
-@dataclass(frozen=True)
-class Table:
-    """``rows`` are as long as ``header``; the first ``words`` columns are words, the others numbers."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int = 2
 
 
 def tables(run: Run) -> list[Table]:

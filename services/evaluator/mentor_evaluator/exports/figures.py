@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mentor.drawing import MARKERS, Theme, legend_below, offsets, style, with_interval, write_figure
 from mentor.errors import UserError
-from mentor_evaluator.exports._drawing import MARKERS, Theme, legend_below, offsets, style, with_interval, write_figure
 from mentor_evaluator.exports._tables import pairs
 from mentor_evaluator.measures.models import CellReport, RunReport
 from mentor_evaluator.measures.reading import report_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mentor import tabular
 from mentor.data import write_text
-from mentor_evaluator.exports._tables import Table, tables
+from mentor_evaluator.exports._tables import tables
 from mentor_evaluator.measures.reading import report_of
 from mentor_evaluator.runs import Run
 
@@ -25,16 +26,10 @@ class _Markdown:
 
 def markdown(run: Run) -> str:
     """Both tables and the report's warnings."""
-    parts = [f"## {table.title}\n\n{_rendered(table)}" for table in tables(run)]
+    parts = [f"## {table.title}\n\n{tabular.markdown(table)}" for table in tables(run)]
     warnings = report_of(run).warnings
     noted = "\n".join(f"- {text}" for text in warnings)
     return "\n".join([*parts, _NOTE, *([f"\nTo be read with care:\n\n{noted}"] if warnings else [])]) + "\n"
-
-
-def _rendered(table: Table) -> str:
-    marks = ["---" if place < table.words else "---:" for place in range(len(table.header))]
-    rows = [table.header, tuple(marks), *table.rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 PLUGIN = _Markdown()

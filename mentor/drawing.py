@@ -64,7 +64,7 @@ def _settings(theme: Theme) -> dict[str, Any]:
         "xtick.color": theme.ink, "ytick.color": theme.ink, "axes.titlecolor": theme.ink, "font.size": _FONT,
         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": theme.faint,
         "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "svg.fonttype": "none",
-        "svg.hashsalt": "mentor", "legend.labelcolor": theme.ink,
+        "svg.hashsalt": "mentor", "legend.labelcolor": theme.ink, "text.parse_math": False,  # a dollar in a name is a dollar
     }  # fmt: skip
 
 
