@@ -36,11 +36,13 @@ def classes(answers: Sequence[str | None], same: Same) -> list[int | None]:
     return found
 
 
-def majority_at_k(votes: Sequence[int | None], right: Sequence[float], k: int, seed: int = 0) -> float:
+def majority_at_k(
+    votes: Sequence[int | None], right: Sequence[float], k: int, seed: int = 0, exact: int = _EXACT, draws: int = _DRAWS
+) -> float:
     """Chance that the most frequent class among ``k`` of the samples, drawn without repetition, is right.
 
     Ties are split evenly; who gives no answer does not vote, and without a vote nothing is right. Every choice of ``k`` is
-    counted up to 5,000 choices, else 2,000 are drawn by ``seed``.
+    counted up to ``exact`` choices, else ``draws`` are drawn by ``seed``.
 
     Raises:
         UserError: ``k`` is not between 1 and the number of samples.
@@ -51,13 +53,13 @@ def majority_at_k(votes: Sequence[int | None], right: Sequence[float], k: int, s
     worth = {name: _mean([r for v, r in zip(votes, right, strict=True) if v == name]) for name in set(votes)}
     if len(set(worth.values()) - {None}) == 1 and None not in votes:
         return next(iter(worth.values()))
-    chosen = list(combinations(range(n), k)) if math.comb(n, k) <= _EXACT else _drawn(n, k, seed)
+    chosen = list(combinations(range(n), k)) if math.comb(n, k) <= exact else _drawn(n, k, seed, draws)
     return _mean([_elected([votes[i] for i in choice], worth) for choice in chosen])
 
 
-def _drawn(n: int, k: int, seed: int) -> list[tuple[int, ...]]:
+def _drawn(n: int, k: int, seed: int, draws: int) -> list[tuple[int, ...]]:
     rng = np.random.default_rng(seed)
-    return [tuple(int(i) for i in rng.permutation(n)[:k]) for _ in range(_DRAWS)]
+    return [tuple(int(i) for i in rng.permutation(n)[:k]) for _ in range(draws)]
 
 
 def _elected(votes: Sequence[int | None], worth: dict[int | None, float]) -> float:
