@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
 from examples.tiny import data, tokenizer
 from examples.tiny.dialogues import STUBBORN, TEACHER, Mixture, mixture_of
-from examples.tiny.pretrain import Encoder, Habits, Schedule, new_model, train
+from examples.tiny.pretrain import Encoder, Habits, Schedule, batches, new_model, train
 from mentor.data.files import write_text
 
 HERE = Path(__file__).parent
@@ -59,7 +59,8 @@ def build(recipe: Recipe, out: Path, seed: int, command: str) -> None:
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
-        loss = train(model, Encoder(words), recipe.habits, recipe.schedule, seed, report)
+        drawn = batches(Encoder(words), recipe.habits, recipe.schedule, seed)
+        loss = train(model, drawn, recipe.schedule, report)
     save(model, words, out / recipe.name, provenance(recipe, seed, command, loss))
 
 

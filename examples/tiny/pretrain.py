@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from examples.tiny import corpus
 from examples.tiny.dialogues import END, Mixture, Segment, dialogue, user_text
@@ -157,10 +157,14 @@ def batches(encoder: Encoder, habits: Habits, schedule: Schedule, seed: int) -> 
     source = examples(encoder, habits, seed)
     for step in range(schedule.steps):
         share = schedule.drill_share(step)
-        rows = [drill(rng, encoder) if rng.random() < share else next(source) for _ in range(schedule.batch)]
-        rows.sort(key=lambda row: len(row[0]))
-        size = -(-schedule.batch // CHUNKS)
-        yield [_pad(rows[start : start + size]) for start in range(0, schedule.batch, size)]
+        yield chunked([drill(rng, encoder) if rng.random() < share else next(source) for _ in range(schedule.batch)])
+
+
+def chunked(rows: Rows) -> list[Chunk]:
+    """A batch's rows as padded chunks of like length."""
+    rows = sorted(rows, key=lambda row: len(row[0]))
+    size = -(-len(rows) // CHUNKS)
+    return [_pad(rows[start : start + size]) for start in range(0, len(rows), size)]
 
 
 def _pad(rows: Rows) -> Chunk:
@@ -173,7 +177,7 @@ def _pad(rows: Rows) -> Chunk:
     return ids, labels
 
 
-def loss_of(model: Qwen2ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def loss_of(model: PreTrainedModel, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Summed cross-entropy of the learned tokens; logits are computed for those positions only.
 
     Rows are padded on the right, so the causal mask alone keeps padding out of every learned position.
@@ -184,7 +188,7 @@ def loss_of(model: Qwen2ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) ->
     return cross_entropy(model.lm_head(hidden[chosen]).float(), wanted[chosen], reduction="sum")
 
 
-def optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
+def optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices (it learns to copy in half the steps of AdamW), AdamW for everything else."""
     inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     chosen = {id(p) for p in inner}
@@ -195,7 +199,7 @@ def optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
     ]
 
 
-def learn(model: Qwen2ForCausalLM, steppers: list[torch.optim.Optimizer], chunks: list[Chunk], rate: float) -> float:
+def learn(model: PreTrainedModel, steppers: list[torch.optim.Optimizer], chunks: list[Chunk], rate: float) -> float:
     """One update on a batch; the gradient is that of the mean loss over the whole batch's learned tokens.
 
     Returns:
@@ -217,14 +221,12 @@ def learn(model: Qwen2ForCausalLM, steppers: list[torch.optim.Optimizer], chunks
 
 
 def train(
-    model: Qwen2ForCausalLM,
-    encoder: Encoder,
-    habits: Habits,
+    model: PreTrainedModel,
+    drawn: Iterable[list[Chunk]],
     schedule: Schedule,
-    seed: int,
     report: Callable[[int, float, float], None],
 ) -> float:
-    """Train in place.
+    """Train in place on a batch a step.
 
     Args:
         report: called after every step with the step's number, its loss and the seconds since the start.
@@ -236,7 +238,7 @@ def train(
     steppers = optimizers(model)
     started = time.monotonic()
     recent: list[float] = []
-    for step, chunks in enumerate(batches(encoder, habits, schedule, seed)):
+    for step, chunks in enumerate(drawn):
         loss = learn(model, steppers, chunks, schedule.rate(step))
         recent = [*recent[-49:], loss]
         report(step, loss, time.monotonic() - started)

@@ -27,11 +27,11 @@ TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 SKELETON = ('{"name": "', '", "arguments": {"', '": ', ', "')
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 VOCABULARY = 1024
-_HEADER = (
+HEADER = (
     "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
     "You are provided with function signatures within <tools></tools> XML tags:\n<tools>"
 )
-_FOOTER = (
+FOOTER = (
     "\n</tools>\n\nFor each function call, return a json object with function name and arguments within "
     '<tool_call></tool_call> XML tags:\n<tool_call>\n{"name": <function-name>, '
     '"arguments": <args-json-object>}\n</tool_call>'
@@ -41,7 +41,7 @@ _FOOTER = (
 def fixed_lines() -> list[str]:
     """Stretches of the prompt that become one token each."""
     tools = ["\n" + json.dumps(spec.openai(), ensure_ascii=False) for spec in SPECS.values()]
-    return ["You are a helpful assistant.", _HEADER, *tools, _FOOTER, INSTRUCTION]
+    return ["You are a helpful assistant.", HEADER, *tools, FOOTER, INSTRUCTION]
 
 
 def _texts(seed: int, count: int) -> list[str]:
@@ -57,6 +57,15 @@ def _texts(seed: int, count: int) -> list[str]:
 
 def train(seed: int = 0, count: int = 6000) -> Qwen2Tokenizer:
     """Train the tokenizer; the same seed gives the same tokenizer."""
+    return trained(_texts(seed, count), (*TAGS, *fixed_lines(), *SKELETON), TEMPLATE.read_text())
+
+
+def trained(texts: list[str], added: tuple[str, ...], template: str) -> Qwen2Tokenizer:
+    """A tokenizer for texts, in which every text of ``added`` is one token.
+
+    Args:
+        template: the chat template.
+    """
     pipeline = Qwen2Tokenizer().backend_tokenizer
     core = Tokenizer(models.BPE())
     core.normalizer, core.pre_tokenizer, core.decoder = (
@@ -64,16 +73,15 @@ def train(seed: int = 0, count: int = 6000) -> Qwen2Tokenizer:
         pipeline.pre_tokenizer,
         decoders.ByteLevel(),
     )
-    added = (*TAGS, *fixed_lines(), *SKELETON)
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(_without(_texts(seed, count), (*SPECIAL, *added)), trainer)
+    core.train_from_iterator(_without(texts, (*SPECIAL, *added)), trainer)
     core.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
-    return _wrap(core)
+    return _wrap(core, template)
 
 
 def _without(texts: list[str], literals: tuple[str, ...]) -> Iterator[str]:
@@ -83,7 +91,7 @@ def _without(texts: list[str], literals: tuple[str, ...]) -> Iterator[str]:
         yield from filter(None, cut.split(text))
 
 
-def _wrap(core: Tokenizer) -> Qwen2Tokenizer:
+def _wrap(core: Tokenizer, template: str) -> Qwen2Tokenizer:
     """The trained tokenizer as transformers will load it from disk."""
     with tempfile.TemporaryDirectory() as directory:
         core.save(f"{directory}/tokenizer.json")
@@ -94,5 +102,5 @@ def _wrap(core: Tokenizer) -> Qwen2Tokenizer:
             additional_special_tokens=["<|im_start|>", "<|im_end|>"],
             model_max_length=2048,
             clean_up_tokenization_spaces=False,
-            chat_template=TEMPLATE.read_text(),
+            chat_template=template,
         )

@@ -6,6 +6,7 @@ in the text, refused, or failing earns nothing. A trajectory without calls has R
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 from mentor.rewards.base import Component, Sample
@@ -120,6 +121,16 @@ def _slots(calls: Sequence[CallSignature], defaults: Defaults) -> set[Slot]:
     return {(call.name, key, value) for call in calls for key, value in canonical_arguments(call, defaults).items()}
 
 
+def coin(sample: Sample) -> float:
+    """1 for half of all trajectories, whatever is in them: a control, which teaches nothing (Shao et al., arXiv 2506.10947).
+
+    Drawn from a digest of what was written and of the sample's number, so that the same run has the same rewards.
+    """
+    drawn = sample.trajectory
+    said = f"{drawn.question_id}\0{drawn.sample}\0" + "\0".join(turn.text for turn in drawn.turns)
+    return float(zlib.crc32(said.encode()) & 1)
+
+
 ALIGNMENT: dict[str, Component] = {
     "strict_names": strict_names,
     "strict_calls": strict_calls,
@@ -130,4 +141,5 @@ ALIGNMENT: dict[str, Component] = {
     "ordered": ordered,
     "flexible": flexible,
     "graded": graded,
+    "coin": coin,
 }

@@ -122,7 +122,8 @@ def test_pretraining_lowers_the_loss_and_one_seed_gives_one_result(loaded: Any, 
     def run() -> list[float]:
         losses: list[float] = []
         schedule = Schedule(steps=12, peak=3e-3, floor=1e-3, batch=4, warmup=4)
-        train(new_model(loaded, 0), encoder, mixture_of, schedule, 0, lambda step, loss, seconds: losses.append(loss))
+        drawn = batches(encoder, mixture_of, schedule, 0)
+        train(new_model(loaded, 0), drawn, schedule, lambda step, loss, seconds: losses.append(loss))
         return losses
 
     first = run()
