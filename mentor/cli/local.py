@@ -60,6 +60,7 @@ def up(
     port_offset: Offset = 0,
     corpus: Annotated[Path | None, typer.Option(help="JSON lines of {id, contents} to search")] = None,
     model: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER: serve this model too; may be repeated")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="jobs that each service runs at once")] = 1,
 ) -> None:
     """Start the services, their workers, the console and a Redis as local processes."""
     from mentor.local import stack
@@ -67,7 +68,11 @@ def up(
     console = wide_console()
     with clear_errors():
         spec = StackSpec(
-            home=home, port_offset=port_offset, corpus=str(corpus) if corpus else None, models=_models(model or [])
+            home=home,
+            port_offset=port_offset,
+            corpus=str(corpus) if corpus else None,
+            models=_models(model or []),
+            jobs=jobs,
         )
         stack.up(spec, report=console.print)
         for name in SERVICES:

@@ -14,7 +14,7 @@ from mentor.data.files import read_mapping
 from mentor.errors import InfrastructureError
 from mentor.local.accounting import scrape
 from mentor.local.chain import collect, finish
-from mentor.local.distill import Chain, DistillSpec, Outcome, ServiceUrls, parse_distill
+from mentor.local.distill import Chain, DistillSpec, Outcome, ServiceUrls, parse_distill, with_seed
 from mentor.local.layout import ModelServer, StackSpec, example_path
 from mentor.local.memory import MemoryWatch
 from mentor.local.progress import follow
@@ -45,11 +45,6 @@ def demo_specs(*, full: bool, seed: int, output: Path, stack: StackSpec) -> tupl
         "evaluate": with_seed(spec.evaluate, seed),
     }
     return spec.model_copy(update=changes), stack
-
-
-def with_seed(evaluate: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The evaluation's fields with the sampling seed set."""
-    return {**evaluate, "sampling": {**evaluate.get("sampling", {}), "seed": seed}}
 
 
 def run_demo(spec: DistillSpec, stack: StackSpec, console: Console) -> dict[str, Any]:

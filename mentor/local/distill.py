@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -210,13 +210,7 @@ class Chain:
         questions = read_questions(spec.questions)
         train_file = Path(spec.questions)
         if spec.evaluation:
-            held_out = [
-                question.model_copy(
-                    update={"metadata": {**question.metadata, SPLIT: name, GROUP: part.group}, "references": ()}
-                )
-                for name, part in spec.evaluation.items()
-                for question in read_questions(part.file, f"evaluation.{name}.file")
-            ]
+            held_out = marked_questions(spec.evaluation)
         else:
             held_out, kept = hold_out(questions, spec.eval_share, spec.seed)
             train_file = out / "train.jsonl"
@@ -245,15 +239,12 @@ class Chain:
         return {**self.spec.teacher, **shared}
 
     def _train_spec(self, name: str, changes: dict[str, Any], model: str, source: Job) -> dict[str, Any]:
-        own = {
+        own: dict[str, Any] = {
             "name": f"{self.spec.name}-{name}",
             "model": model,
             "judge": self.spec.judge,
-            "train_files": [f"{ARTIFACT_SCHEME}{source.id}/references.parquet"],
-            "trajectory_files": [f"{ARTIFACT_SCHEME}{source.id}/trajectories.jsonl"],
         }
-        if changes.get("algorithm") == "dpo":
-            own["preference_files"] = [f"{ARTIFACT_SCHEME}{source.id}/preferences.jsonl"]
+        own |= learns_from(lambda name: f"{ARTIFACT_SCHEME}{source.id}/{name}", changes.get("algorithm"))
         return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
 
     def _evaluate(self, name: str, model: dict[str, Any], questions: str) -> None:
@@ -263,8 +254,7 @@ class Chain:
         }  # fmt: skip
         self._job(f"evaluate {name}", "evaluate", base)
         if self.spec.greedy:
-            sampling = {**base.get("sampling", {}), "temperature": 0.0}
-            self._job(f"evaluate {name} greedy", "evaluate", {**base, "sampling": sampling, "samples": 1})
+            self._job(f"evaluate {name} greedy", "evaluate", greedily(base))
 
     def _job(self, label: str, kind: str, spec: dict[str, Any]) -> Job:
         started = time.monotonic()
@@ -277,6 +267,37 @@ class Chain:
             raise InfrastructureError(f"{label} failed: {ended.error} (mentor jobs logs {job.id})")
         self._stages[label] = Stage(label=label, job=ended, seconds=time.monotonic() - started)
         return ended
+
+
+def marked_questions(sets: Mapping[str, EvaluationSet]) -> list[Question]:
+    """The questions of evaluation sets, each marked with its set and group; references are nothing to be evaluated with.
+
+    Raises:
+        UserError: a file cannot be read, naming it.
+    """
+    return [
+        question.model_copy(
+            update={"metadata": {**question.metadata, SPLIT: name, GROUP: part.group}, "references": ()}
+        )
+        for name, part in sets.items()
+        for question in read_questions(part.file, f"evaluation.{name}.file")
+    ]
+
+
+def learns_from(artifact: Callable[[str], Any], algorithm: str | None) -> dict[str, Any]:
+    """The fields of a training that name what a teacher's job left; ``artifact`` makes a reference to one of its files."""
+    files = {"train_files": [artifact("references.parquet")], "trajectory_files": [artifact("trajectories.jsonl")]}
+    return files | ({"preference_files": [artifact("preferences.jsonl")]} if algorithm == "dpo" else {})
+
+
+def greedily(evaluate: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an evaluation that asks every question once, greedily."""
+    return {**evaluate, "sampling": {**evaluate.get("sampling", {}), "temperature": 0.0}, "samples": 1}
+
+
+def with_seed(fields: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The fields of a job that samples, with the sampling seed set."""
+    return {**fields, "sampling": {**fields.get("sampling", {}), "seed": seed}}
 
 
 def hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:

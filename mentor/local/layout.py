@@ -44,12 +44,14 @@ class ModelServer(Frozen):
 
 
 class StackSpec(Frozen):
-    """A local stack. ``port_offset`` is added to every port, so that several can stand on one machine."""
+    """A local stack. ``port_offset`` is added to every port, so that several can stand on one machine. ``jobs``: of each
+    service, at once."""
 
     home: str = Field(default_factory=lambda: os.environ.get("MENTOR_HOME", ".mentor"))
     port_offset: int = Field(default=0, ge=0, le=10_000)
     corpus: str | None = None
     models: tuple[ModelServer, ...] = ()
+    jobs: int = Field(default=1, ge=1, le=64)
 
     @property
     def folder(self) -> Path:
@@ -107,7 +109,7 @@ def process_specs(spec: StackSpec) -> list[ProcessSpec]:
     shared = _shared_environment(spec)
     redis = ProcessSpec(name="redis", command=tuple(redis_command(spec.redis_folder)))
     services = [_service(spec, name, shared) for name in SERVICES]
-    workers = [_worker(name, handlers, shared) for name, handlers in WORKERS.items()]
+    workers = [_worker(spec, name, handlers, shared) for name, handlers in WORKERS.items()]
     return [redis, *(_model_server(spec, model, shared) for model in spec.models), *services, *workers]
 
 
@@ -153,8 +155,9 @@ def _console(spec: StackSpec) -> dict[str, str]:
     }
 
 
-def _worker(name: str, handlers: tuple[str, ...], shared: dict[str, str]) -> ProcessSpec:
+def _worker(spec: StackSpec, name: str, handlers: tuple[str, ...], shared: dict[str, str]) -> ProcessSpec:
     command = (sys.executable, "-m", "mentor.jobs.worker", "--name", name, *handler_flags(handlers))
+    command += ("--concurrency", str(spec.jobs))
     return ProcessSpec(name=f"{name}-worker", command=command, env=shared)
 
 
