@@ -6,7 +6,7 @@ from importlib import metadata
 
 import typer
 
-from mentor.cli import analyse, data, grade, jobs, local, models, plugins, reward, trajectory
+from mentor.cli import analyse, data, experiment, grade, jobs, local, models, plugins, reward, trajectory
 
 app = typer.Typer(
     help="Distil a large model's tool use into a small one (arXiv 2510.18383).",
@@ -31,6 +31,7 @@ for name, part in (
     ("trajectory", trajectory.app),
     ("jobs", jobs.app),
     ("data", data.app),
+    ("experiment", experiment.app),
 ):
     app.add_typer(part, name=name)
 local.add_commands(app)

@@ -132,6 +132,36 @@ def read_record(path: Path) -> RunRecord:
         ) from error
 
 
+class RecordHead(Frozen):
+    """What of a record says whether it is the one that is wanted, and what it took; see ``RunRecord``."""
+
+    key: str
+    made_of: dict[str, Any]
+    seconds: dict[str, float]
+    tokens: dict[str, float]
+    finished: str
+    step_seconds: float | None
+    """Mean seconds of a training step, None where there were none."""
+
+
+def read_head(path: Path) -> RecordHead:
+    """A record's head, without looking at its draws.
+
+    Raises:
+        UserError: the file is no record, naming it.
+    """
+    try:
+        plain = json.loads(gzip.decompress(path.read_bytes()))
+        lasted = [step["seconds"] for step in plain["steps"] if "seconds" in step]
+        mean = sum(lasted) / len(lasted) if lasted else None
+        fields = {name: plain[name] for name in RecordHead.model_fields if name != "step_seconds"}
+        return RecordHead(step_seconds=mean, **fields)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is no record of a run: {error}", field="results", allowed="what a run wrote"
+        ) from error
+
+
 def read_records(folder: Path) -> Iterator[RunRecord]:
     """All records of a results folder, in the order of their names."""
     for path in sorted((folder / "runs").glob(f"*{SUFFIX}")):

@@ -149,6 +149,7 @@ class ExperimentSpec(Frozen):
     name: Name
     title: str = ""
     results: str = "results"
+    folder: str = Field(default=".", description="filled in: the grid file's own, where relative paths begin")
     worlds: dict[Name, World] = Field(min_length=1)
     students: dict[Name, Student] = Field(min_length=1)
     methods: dict[Name, Method] = Field(min_length=1)
@@ -214,4 +215,5 @@ def read_experiment(path: Path) -> ExperimentSpec:
             raise UserError(
                 f"{world.folder} is no folder", field=f"worlds.{name}.folder", allowed="a folder that is there"
             )
-    return spec.model_copy(update={"worlds": worlds, "results": str((base / spec.results).resolve())})
+    results = str((base / spec.results).resolve())
+    return spec.model_copy(update={"worlds": worlds, "results": results, "folder": str(base)})
