@@ -45,8 +45,9 @@ _STOPPED = 3
 def plan(file: Grid, only: Only = None, work: WorkFolder = None, any_code: AnyCode = False) -> None:
     """Say what a grid would take, without running anything: runs, jobs, steps, tokens, GPU hours, money.
 
-    Every assumption is printed beside its figure; `costs` in the grid file sets them. Students need not be here: a path
-    that is no folder is taken as a model's name. Specs are checked against the services' own schemas where those answer.
+    Every assumption is printed beside the figures; `costs` in the grid file sets them. Students need not be here: a path
+    that is no folder is taken as a model's name. Specs are checked against the services' own schemas where those answer;
+    exit code 1 if one is refused.
     """
     from mentor.experiment.dryrun import print_plan
     from mentor.experiment.running.session import work_folder
@@ -54,7 +55,9 @@ def plan(file: Grid, only: Only = None, work: WorkFolder = None, any_code: AnyCo
 
     with clear_errors():
         spec = read_experiment(file)
-        print_plan(spec, only or [], work_folder(spec, work), wide_console(), any_code=any_code)
+        good = print_plan(spec, only or [], work_folder(spec, work), wide_console(), any_code=any_code)
+    if not good:
+        raise typer.Exit(1)
 
 
 @app.command()

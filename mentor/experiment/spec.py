@@ -132,9 +132,14 @@ class Defaults(Frozen):
 
 
 class Costs(Frozen):
-    """What a dry run reckons with, each an assumption of the user's; a figure that is None is measured or left out."""
+    """What a dry run reckons with, each an assumption of the user's; a figure that is None is measured or left out.
+
+    ``gpus_per_evaluation``: of an evaluation, and of a student that draws its own trajectories, at
+    ``evaluation_tokens_per_second``. The teacher costs its price alone.
+    """
 
     gpus_per_training: float = 0.0
+    gpus_per_evaluation: float = 0.0
     seconds_per_step: float | None = None
     seconds_to_start: float = 60.0
     tokens_per_trajectory: float = 200.0

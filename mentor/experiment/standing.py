@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
 from mentor.experiment.keys import run_key
 from mentor.experiment.plan import Plan, Run
-from mentor.experiment.records import RecordHead, RunId, path_of, read_head
+from mentor.experiment.records import RecordHead, RunId, RunRecord, path_of, read_head
 from mentor.experiment.running.work import Failure, Work
 
 State = Literal["done", "stale code", "stale", "failed", "missing"]
@@ -61,20 +61,30 @@ class Standing:
             found[self.state(run)] += 1
         return found
 
+    @property
+    def measured(self) -> int:
+        """Records that know how long a training step takes."""
+        return sum(head.step_seconds is not None for head in self.heads.values())
+
+    def step_seconds(self, run: Run) -> float | None:
+        """Mean seconds of a training step of runs like this one, None where none was measured."""
+        return _nearest(_means(self.heads, lambda head: head.step_seconds), run.id)
+
+    def add(self, run: Run, record: RunRecord) -> None:
+        """A run is done: estimates take it into account."""
+        fields = {name: getattr(record, name) for name in RecordHead.model_fields if name != "step_seconds"}
+        self.heads[run.id] = RecordHead(step_seconds=None, **fields)
+
     def seconds_left(self, runs: Iterable[Run], lanes: int) -> float | None:
         """Seconds that runs may take, from those of the records there are; None without any.
 
         A run takes as long as the mean of its method and student, else of its method, else of all; its teacher's data are
         taken to be there.
         """
-        means = _means(self.heads)
+        means = _means(self.heads, _own_seconds)
         if not means:
             return None
-        total = 0.0
-        for run in runs:
-            names = ((run.id.method, run.id.student), (run.id.method, ""), ("", ""))
-            total += next(means[name] for name in names if name in means)
-        return total / lanes
+        return sum(_nearest(means, run.id) or 0.0 for run in runs) / lanes
 
 
 def _heads(plan: Plan) -> dict[RunId, RecordHead]:
@@ -87,13 +97,30 @@ def _heads(plan: Plan) -> dict[RunId, RecordHead]:
     return found
 
 
-def _means(heads: Mapping[RunId, RecordHead]) -> dict[tuple[str, str], float]:
+def _own_seconds(head: RecordHead) -> float:
+    return sum(head.seconds.get(role, 0.0) for role in _OWN)
+
+
+def _means(
+    heads: Mapping[RunId, RecordHead], figure: Callable[[RecordHead], float | None]
+) -> dict[tuple[str, str], float]:
+    """Means of a figure by method and student, by method, and over all."""
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run, head in heads.items():
-        seconds = sum(head.seconds.get(role, 0.0) for role in _OWN)
-        for name in ((run.method, run.student), (run.method, ""), ("", "")):
-            taken[name].append(seconds)
+        value = figure(head)
+        if value is not None:
+            for name in _likenesses(run):
+                taken[name].append(value)
     return {name: fmean(values) for name, values in taken.items()}
+
+
+def _nearest(means: Mapping[tuple[str, str], float], run: RunId) -> float | None:
+    return next((means[name] for name in _likenesses(run) if name in means), None)
+
+
+def _likenesses(run: RunId) -> tuple[tuple[str, str], ...]:
+    """What runs may have in common with this one, the closest first."""
+    return ((run.method, run.student), (run.method, ""), ("", ""))
 
 
 def cells(plan: Plan) -> dict[tuple[str, str, str], list[Run]]:

@@ -79,6 +79,11 @@ class JobClient:
         body = {"kind": kind, "spec": spec, "idempotency_key": key}
         return Job.model_validate(self._call("POST", "/v1/jobs", retry=key is not None, json=body).json())
 
+    def schema(self, kind: str) -> dict[str, Any]:
+        """The JSON schema of a kind's spec, as the service reads it; not tried again."""
+        schema: dict[str, Any] = self._call("GET", f"/v1/kinds/{kind}/schema", retry=False).json()
+        return schema
+
     def upload(self, path: Path) -> str:
         """Send a file or folder, unless the service has it already; returns the reference for a spec.
 

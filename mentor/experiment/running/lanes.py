@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,9 @@ from mentor.experiment.running.jobs import Interrupted, JobFailedError, StepRunn
 from mentor.experiment.running.made import record_of
 from mentor.experiment.running.queue import Lost, Queue
 from mentor.experiment.running.work import Failure, Work
+from mentor.experiment.standing import Standing
 
 _LOOK_SECONDS = 0.5
-Estimate = Callable[[Sequence[Run]], float | None]
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Lanes:
     """One session of running.
 
     Args:
-        estimate: seconds that runs may take, None where nothing is known.
+        standing: told of every record; estimates from it how long the rest may take.
         until: ``time.monotonic()`` after which no further run is started.
     """
 
@@ -49,19 +49,20 @@ class Lanes:
         board: Board,
         stop: threading.Event,
         *,
-        estimate: Estimate,
+        standing: Standing,
+        lanes: int,
         until: float | None = None,
     ) -> None:
         self._plan, self._work, self._runner, self._board, self._stop = plan, work, runner, board, stop
-        self._estimate, self._until = estimate, until
+        self._standing, self._lanes, self._until = standing, lanes, until
         self._running: dict[Future[None], Step] = {}
         self.outcome = Outcome()
 
-    def run(self, queue: Queue, lanes: int) -> Outcome:
+    def run(self, queue: Queue) -> Outcome:
         """Work until nothing is left that can be done, or told to stop."""
-        with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+        with ThreadPoolExecutor(self._lanes, thread_name_prefix="lane") as pool:
             self._keep(queue.through())
-            while self._feed(queue, pool, lanes) or self._running:
+            while self._feed(queue, pool) or self._running:
                 ended, _ = wait(self._running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
                 for future in ended:
                     self._ended(queue, self._running.pop(future), future.exception())
@@ -69,12 +70,12 @@ class Lanes:
         self.outcome.stopped = self._stop.is_set()
         return self.outcome
 
-    def _feed(self, queue: Queue, pool: ThreadPoolExecutor, lanes: int) -> bool:
+    def _feed(self, queue: Queue, pool: ThreadPoolExecutor) -> bool:
         """Fill free lanes; whether any step was started."""
         if self._until is not None and time.monotonic() >= self._until:
             queue.close()
         started = False
-        while len(self._running) < lanes and not self._stop.is_set() and not self.outcome.away:
+        while len(self._running) < self._lanes and not self._stop.is_set() and not self.outcome.away:
             step = queue.next()
             if step is None:
                 break
@@ -98,16 +99,19 @@ class Lanes:
                 self.outcome.away = error.message
         else:
             raise error
-        self._board.runs(len(self.outcome.through), len(self.outcome.failures), self._estimate(queue.left))
+        left = self._standing.seconds_left(queue.left, self._lanes)
+        self._board.runs(len(self.outcome.through), len(self.outcome.failures), left)
 
     def _keep(self, runs: Sequence[Run]) -> None:
         for run in runs:
             try:
-                write_record(record_of(run, self._work), Path(self._plan.spec.results))
+                record = record_of(run, self._work)
+                write_record(record, Path(self._plan.spec.results))
             except (MentorError, OSError, ValueError, KeyError) as error:  # what a job left is not what it should be
                 self._lose([Lost(run, run.roles["sampled"], error)])
                 continue
             self._work.succeed(run.id)
+            self._standing.add(run, record)
             self.outcome.through.append(run)
 
     def _lose(self, lost: Sequence[Lost]) -> None:

@@ -65,7 +65,5 @@ def run_experiment(spec: ExperimentSpec, options: RunOptions, console: Console, 
     nonce = "" if options.resume else uuid.uuid4().hex
     runner = StepRunner(spec.services, work, stop, nonce)
     with Board(console, len(runs)) as board:
-        pool = Lanes(
-            plan, work, runner, board, stop, estimate=lambda left: standing.seconds_left(left, lanes), until=until
-        )
-        return pool.run(Queue(plan, runs, done), lanes)
+        pool = Lanes(plan, work, runner, board, stop, standing=standing, lanes=lanes, until=until)
+        return pool.run(Queue(plan, runs, done))
