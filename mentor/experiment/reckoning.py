@@ -133,9 +133,7 @@ def assumptions(costs: Costs, measured: int) -> list[str]:
     elif measured:
         pace = f"seconds a step as measured in {measured} records, of the same method and student where there are any"
     else:
-        pace = (
-            "seconds a step unknown: no costs.seconds_per_step and no record yet, so that GPU hours of training are not"
-        )
+        pace = "seconds a step unknown: no costs.seconds_per_step and no record yet, so that GPU hours of training are unknown"
     speed = costs.evaluation_tokens_per_second
     defaults = ", ".join(f"{name} {value}" for name, value in DEFAULTS.items())
     return [
