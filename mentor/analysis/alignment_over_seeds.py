@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mentor.analysis.alignment import AlignmentScore, CallsByQuestion, Counts, alignment, student_t
+from mentor.analysis.alignment import AlignmentScore, CallsByQuestion, Counts, alignment
 from mentor.analysis.clusters import Array
 from mentor.analysis.crossed import CrossedDifference, difference_of
-from mentor.analysis.scatter import scatter_of
+from mentor.analysis.scatter import scatter_of, t_quantile
 from mentor.errors import UserError
 
 CallsBySeed = Mapping[int, CallsByQuestion]
@@ -53,7 +53,7 @@ def alignment_over_seeds(
     if len(students) > 1:
         names = _shared(teacher, students)
         linear = _linear(teacher, students, names)
-        reach = student_t(len(students) - 1) * math.sqrt(scatter_of(linear.terms).seeds)
+        reach = t_quantile(len(students) - 1, 0.975) * math.sqrt(scatter_of(linear.terms).seeds)
         low = found.alignment_score - math.hypot(reach, max(0.0, found.alignment_score - low))
         high = found.alignment_score + math.hypot(reach, max(0.0, high - found.alignment_score))
     interval = (max(0.0, low), min(1.0, high))
@@ -74,6 +74,12 @@ def alignment_difference(teacher: CallsByQuestion, left: CallsBySeed, right: Cal
     one, two = (_linear(teacher, side, names) for side in sides)
     n = sum(len(calls.get(name, ())) for side in sides for calls in side.values() for name in names)
     return difference_of(one.score - two.score, scatter_of(one.terms - two.terms), one.terms.shape, n, 1.0)
+
+
+def plain_score(teacher: CallsByQuestion, student: CallsByQuestion) -> float | None:
+    """The score alone, of one student; None where the two share no question."""
+    names = _shared(teacher, {0: student})
+    return _linear(teacher, {0: student}, names).score if names else None
 
 
 def _shared(teacher: CallsByQuestion, students: CallsBySeed) -> list[str]:

@@ -41,11 +41,11 @@ class Scatter(Frozen):
 
     def reach(self, level: float) -> float:
         """How far the mean's error reaches at a one-sided level: 0.975 gives half of the 95% interval."""
-        by_question = _quantile(self.freedom[1], level) * math.sqrt(self.questions)
+        by_question = t_quantile(self.freedom[1], level) * math.sqrt(self.questions)
         if not self.freedom[0]:
             return by_question
-        by_seed = _quantile(self.freedom[0], level) * math.sqrt(self.seeds)
-        return max(by_question, math.hypot(by_seed, _quantile(self.freedom[1], level) * math.sqrt(self.apart)))
+        by_seed = t_quantile(self.freedom[0], level) * math.sqrt(self.seeds)
+        return max(by_question, math.hypot(by_seed, t_quantile(self.freedom[1], level) * math.sqrt(self.apart)))
 
     def p(self, mean: float) -> float:
         """Two-sided p-value of the mean's being 0: 1 - the level at which its interval ends there."""
@@ -77,7 +77,8 @@ def scatter_of(terms: Array, step: float = 0.0) -> Scatter:
     )  # fmt: skip
 
 
-def _quantile(freedom: float, level: float) -> float:
+def t_quantile(freedom: float, level: float) -> float:
+    """Of Student's t, exact for the one or two degrees of freedom that a few seeds leave."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, level))
