@@ -80,7 +80,15 @@ def with_interval(
     """A point with its interval: at ``x = at``, or lying at ``y = at``."""
     value = scale * estimate.mean
     reach = [[max(0.0, value - scale * estimate.low)], [max(0.0, scale * estimate.high - value)]]
-    axes.errorbar(at, value, yerr=reach, linestyle="none", markersize=5, elinewidth=1.4, capsize=2.5, **look)
+    place: dict[str, Any] = {"x": value, "y": at, "xerr": reach} if sideways else {"x": at, "y": value, "yerr": reach}
+    axes.errorbar(**place, **({"linestyle": "none", "markersize": 5, "elinewidth": 1.4, "capsize": 2.5} | look))
+
+
+def shown(text: str, longest: int = 32) -> str:
+    """Somebody's text as a label: one line, printable, not too long; a leading underscore would hide it from legends."""
+    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    plain = plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
+    return f" {plain}" if plain.startswith("_") else plain
 
 
 def legend_below(figure: Any, axes: Any, columns: int) -> None:
