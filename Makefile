@@ -96,6 +96,11 @@ dashboards: setup  ## write Grafana's dashboards from their code
 manifests: setup dashboards  ## write what Kubernetes shares with Compose
 	$(BIN)/python -m deploy.manifests
 
+experiment-tiny: setup  ## the paper in miniature: hours on two cores; goes on where it was stopped
+	$(BIN)/python -m experiments.world.build data
+	$(BIN)/mentor experiment run experiments/tiny.yaml --stack --home .mentor/experiments/stack
+	$(BIN)/mentor experiment report experiments/tiny.yaml
+
 bench: setup  ## throughput of the services on this machine
 	$(BIN)/python -m benchmarks
 

@@ -54,7 +54,7 @@ def fixed() -> tuple[str, ...]:
 
 def student_tokenizer(seed: int) -> PreTrainedTokenizerBase:
     """The student's tokenizer; the same seed gives the same one."""
-    texts = list(_texts(seed, habits.MIXED, habits.STUDENT_FAMILY))
+    texts = list(_texts(seed, habits.STUDENT, habits.STUDENT_FAMILY))
     return tiny.trained(texts, fixed(), tiny.TEMPLATE.read_text())
 
 
@@ -121,13 +121,13 @@ def training_problem(rng: random.Random, shares: Shares) -> Problem:
 
 
 LARGE_SHARE = 0.4
-ALIASED_SHARE = 0.35
+ALIASED_SHARE = 0.5
 
 
-def _texts(seed: int, mixture: habits.Mixture, family: habits.Family) -> Iterator[str]:
+def _texts(seed: int, acting: habits.Habits, family: habits.Family) -> Iterator[str]:
     rng = random.Random(seed)
     for index in range(TEXTS):
         problem = training_problem(rng, Shares((1, 1, 1, 1, 0.5)))
-        turns = "".join(segment.text for segment in habits.dialogue(rng, problem, mixture, family))
+        turns = "".join(segment.text for segment in habits.dialogue(rng, problem, acting, family))
         tools = "" if index % 8 else "\n".join(json.dumps(spec.openai()) for spec in problem.tools)
         yield f"system\n{tools}\nuser\n{habits.user_text(problem.text)}\nassistant\n{turns} {alias(rng, held_out=False)}"

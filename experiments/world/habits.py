@@ -1,11 +1,10 @@
 """What an assistant does with a question, in good ways and in bad ones: dialogues for pre-training.
 
 A dialogue is the text after the prompt, cut into segments: the assistant's own turns (learned) and what came back (context
-only). A ``Mixture`` says how often each habit occurs, by the length of the chain.
-
-The student's ``mental`` habit is the shortcut: it says the answer at once. On small numbers and short chains that is mostly
-right. The teacher is of another family: it thinks aloud before every call, does some steps with other tools
-(``PREFERRED``), and errs.
+only). ``Habits`` say how often each act is taken at each point where an assistant decides. So a chain of four steps is done
+properly a few times in a hundred, and what a student does most often, hence greedily, is the shortcut: it says the answer
+``at_once``. On small numbers and short chains that is mostly right. The teacher is of another family: it thinks aloud before
+every call, does some steps with other tools (``PREFERRED``), and errs.
 """
 
 from __future__ import annotations
@@ -22,25 +21,34 @@ from mentor.chat.hermes import MALFORMED, parse_tool_calls
 from mentor.tools.executor import refused
 from mentor.tools.validation import argument_error
 
-__all__ = ["END", "INSTRUCTION", "MIXED", "TEACHER", "Mixture", "Segment", "dialogue", "user_text"]
+__all__ = ["END", "INSTRUCTION", "STUDENT", "TEACHER", "Habits", "Segment", "dialogue", "user_text"]
 
-Habit = Literal["good", "mental", "wrong_tool", "stop_early", "skip", "invalid"]
-Mixture = Mapping[int, Mapping[Habit, float]]
-"""By the number of steps: how often each habit occurs. Longer chains have the last one's."""
+Act = Literal["right", "at_once", "stop", "wrong_tool", "invalid"]
+Hazards = Mapping[Act, float]
 
-MIXED: Mixture = {
-    1: {"good": 0.30, "mental": 0.38, "wrong_tool": 0.12, "invalid": 0.20},
-    2: {"good": 0.22, "mental": 0.30, "wrong_tool": 0.14, "stop_early": 0.12, "skip": 0.04, "invalid": 0.18},
-    3: {"good": 0.12, "mental": 0.28, "wrong_tool": 0.16, "stop_early": 0.22, "skip": 0.06, "invalid": 0.16},
-    4: {"good": 0.02, "mental": 0.28, "wrong_tool": 0.18, "stop_early": 0.32, "skip": 0.08, "invalid": 0.12},
-}
-TEACHER: Mixture = {
-    1: {"good": 0.95, "wrong_tool": 0.03, "invalid": 0.02},
-    2: {"good": 0.91, "wrong_tool": 0.05, "stop_early": 0.02, "invalid": 0.02},
-    4: {"good": 0.86, "wrong_tool": 0.06, "stop_early": 0.06, "invalid": 0.02},
-}
-REPAIR = {1: 0.5, 2: 0.4, 3: 0.3, 4: 0.0}
-"""By the number of steps: how often the student does it right after a call that failed; else it says a number at once."""
+
+@dataclass(frozen=True)
+class Habits:
+    """How often an assistant does what, at each point where it decides.
+
+    ``first``: before any call. ``later``: after a call, with steps left to do. ``failed``: after a call that could not run.
+    """
+
+    first: Hazards
+    later: Hazards
+    failed: Hazards
+
+
+STUDENT = Habits(
+    first={"at_once": 0.50, "right": 0.24, "wrong_tool": 0.10, "invalid": 0.16},
+    later={"right": 0.42, "stop": 0.26, "at_once": 0.20, "wrong_tool": 0.12},
+    failed={"at_once": 0.50, "right": 0.50},
+)
+TEACHER = Habits(
+    first={"right": 0.94, "wrong_tool": 0.04, "invalid": 0.02},
+    later={"right": 0.94, "wrong_tool": 0.03, "stop": 0.03},
+    failed={"right": 1.0},
+)
 CONFUSED: dict[str, tuple[str, ...]] = {
     "add": ("multiply", "average"), "subtract": ("distance", "divide"), "multiply": ("add",),
     "divide": ("divide_up", "divide_up", "subtract"), "remainder": ("divide", "subtract"), "larger": ("smaller", "add"),
@@ -74,50 +82,40 @@ _WORDS = {
 }  # fmt: skip
 
 
-def dialogue(rng: random.Random, problem: Problem, mixture: Mixture, family: Family = STUDENT_FAMILY) -> list[Segment]:
-    """Act on a question with a habit drawn from ``mixture``."""
-    of_length = mixture[max(length for length in mixture if length <= len(problem.steps))]
-    habit = rng.choices(list(of_length), weights=list(of_length.values()))[0]
-    acting = _Acting(rng, problem, family)
-    if habit == "mental":
-        return [acting.final(problem.answer)]
-    if habit == "invalid":
-        return acting.invalid()
-    if habit == "stop_early" and len(problem.steps) > 1:
-        return acting.solve(problem.steps[: rng.randint(1, len(problem.steps) - 1)])
-    if habit == "skip" and len(problem.steps) > 1:
-        return acting.solve([s for i, s in enumerate(problem.steps) if i != rng.randrange(len(problem.steps))])
-    return acting.solve(problem.steps, confused=habit in ("wrong_tool", "stop_early", "skip"))
+def dialogue(rng: random.Random, problem: Problem, habits: Habits, family: Family = STUDENT_FAMILY) -> list[Segment]:
+    """Act on a question, drawing at each point what is done there."""
+    return _Acting(rng, problem, habits, family).act()
 
 
 class _Acting:
     """One assistant at one question."""
 
-    def __init__(self, rng: random.Random, problem: Problem, family: Family) -> None:
-        self.rng, self.problem, self.family = rng, problem, family
+    def __init__(self, rng: random.Random, problem: Problem, habits: Habits, family: Family) -> None:
+        self.rng, self.problem, self.habits, self.family = rng, problem, habits, family
 
-    def final(self, answer: int) -> Segment:
-        """The closing turn."""
-        return Segment(self.family.final.format(answer=answer) + END, True)
-
-    def solve(self, steps: Sequence[Step], *, confused: bool = False) -> list[Segment]:
-        """Step by step with tools; ``confused``: one of them with a wrong one."""
-        wrong = self.rng.randrange(len(steps)) if confused and steps else -1
-        value, said = self.problem.start, list[Segment]()
-        for index, step in enumerate(steps):
-            operation = self._confusion(step) if index == wrong else self._preferred(step)
+    def act(self) -> list[Segment]:
+        """The whole dialogue."""
+        value, said, hazards = self.problem.start, list[Segment](), self.habits.first
+        left = list(self.problem.steps)
+        while left:
+            act = self.rng.choices(list(hazards), weights=list(hazards.values()))[0]
+            if act in ("at_once", "stop"):
+                return [*said, self._final(_outcome(value, left) if act == "at_once" else value)]
+            if act == "invalid":
+                said += self._invalid_call(left[0], value)
+                hazards = self.habits.failed
+                continue
+            step = left.pop(0)
+            operation = self._confusion(step) if act == "wrong_tool" else self._preferred(step)
             arguments = self._arguments(operation, step, value)
             value = OPERATIONS[operation].run(**arguments)
             said += self._call(operation, arguments, step, str(value))
-        return [*said, self.final(value)]
+            hazards = self.habits.later
+        return [*said, self._final(value)]
 
-    def invalid(self) -> list[Segment]:
-        """A first call that fails, then the right way or a number said at once."""
-        first = self._invalid_call(self.problem.steps[0])
-        repaired = REPAIR[min(max(REPAIR), len(self.problem.steps))] if not self.family.aloud else 1.0
-        if self.rng.random() < repaired:
-            return first + self.solve(self.problem.steps)
-        return [*first, self.final(self.problem.answer)]
+    def _final(self, answer: int) -> Segment:
+        """The closing turn."""
+        return Segment(self.family.final.format(answer=answer) + END, True)
 
     def _preferred(self, step: Step) -> str:
         chosen = self.family.preferred.get(step.operation, step.operation)
@@ -145,9 +143,9 @@ class _Acting:
         thought = _WORDS[step.operation].format(a=arguments["a"], b=step.number)
         return f"So far there is {arguments['a']}. Next, {thought}, which a tool shall work out.\n"
 
-    def _invalid_call(self, step: Step) -> list[Segment]:
+    def _invalid_call(self, step: Step, value: int) -> list[Segment]:
         """A call that fails, and the error that came back."""
-        arguments = self._arguments(step.operation, step, step.before)
+        arguments = self._arguments(step.operation, step, value)
         form = self.rng.choice(("argument", "tool", "json"))
         name = self.problem.names[step.operation]
         if form == "json":
@@ -168,3 +166,11 @@ class _Acting:
         if spec is None:
             return refused(call, "unknown_tool").content
         return refused(call, "invalid_arguments", argument_error(spec, call.arguments) or "").content
+
+
+def _outcome(value: int, steps: Sequence[Step]) -> int:
+    """What comes out of a value by the steps that are left."""
+    for step in steps:
+        run = OPERATIONS[step.operation].run
+        value = run(value) if step.number is None else run(value, step.number)
+    return value

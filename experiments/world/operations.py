@@ -132,9 +132,9 @@ def held_out_pair(first: str, second: str) -> bool:
 
 
 def alias(rng: random.Random, *, held_out: bool) -> str:
-    """A made-up name for a tool, of three syllables."""
+    """A made-up name for a tool, of two syllables."""
     while True:
-        name = "".join(rng.choices(ALIASES, k=3))
+        name = "".join(rng.choices(ALIASES, k=2))
         if (zlib.crc32(name.encode()) % HELD_OUT_ALIASES == 0) == held_out:
             return name
 

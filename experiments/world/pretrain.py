@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from examples.tiny.pretrain import IGNORED, Chunk, Rows, chunked
+from examples.tiny.pretrain import IGNORED, Chunk, chunked
 from experiments.world.families import training_problem
-from experiments.world.habits import END, Family, Mixture, Segment, dialogue, user_text
-from experiments.world.operations import STEPS
-from experiments.world.questions import LARGE_FACTORS, SMALL, Problem, Shares
+from experiments.world.habits import END, Family, Habits, Segment, dialogue, user_text
+from experiments.world.operations import OPERATIONS, STEPS
+from experiments.world.questions import LARGE, LARGE_FACTORS, OPENINGS, SMALL, Problem, Shares, sample
 
-FACTS_A_ROW = 14
+FACTS_A_ROW = 8
 _MARK = "\0"
 
 
@@ -23,15 +23,17 @@ _MARK = "\0"
 class Diet:
     """What a batch is made of.
 
-    ``facts``, ``drills``: shares of rows of arithmetic facts and of copying, at the start; ``late``: by how much both are
-    multiplied once half of the steps are done. The rest are dialogues about chains, with lengths as in ``shares``.
+    ``facts``, ``drills``, ``lookups``: shares of rows of arithmetic facts, of copying, and of finding a tool by what it is said
+    to do, at the start; ``late``: by how much they are multiplied once half of the steps are done. The rest are dialogues about
+    chains, with lengths as in ``shares``.
     """
 
-    mixture: Mixture
+    habits: Habits
     family: Family
     facts: float = 0.0
-    drills: float = 0.35
-    late: float = 0.4
+    drills: float = 0.3
+    lookups: float = 0.0
+    late: float = 0.5
     shares: Shares = field(default_factory=lambda: Shares((0.4, 0.25, 0.17, 0.11, 0.07)))
 
 
@@ -73,19 +75,25 @@ def batches(encoder: Encoder, diet: Diet, steps: int, size: int, seed: int) -> I
     rng = random.Random(seed)
     for step in range(steps):
         fading = 1.0 if step < steps // 2 else diet.late
-        facts, drills = diet.facts * fading, diet.drills * fading
-        rows: Rows = []
-        for _ in range(size):
-            drawn = rng.random()
-            if drawn < facts:
-                rows.append(_facts(rng, encoder))
-            elif drawn < facts + drills:
-                rows.append(_drill(rng, encoder))
-            else:
-                problem = training_problem(rng, diet.shares)
-                segments = dialogue(rng, problem, diet.mixture, diet.family)
-                rows.append(encoder.example(encoder.prompt(problem), segments))
-        yield chunked(rows)
+        shares = [diet.facts * fading, diet.drills * fading, diet.lookups * fading]
+        kinds = rng.choices((_facts, _drill, _lookup, None), weights=[*shares, 1 - sum(shares)], k=size)
+        yield chunked([made(rng, encoder) if made else _dialogue(rng, encoder, diet) for made in kinds])
+
+
+def _dialogue(rng: random.Random, encoder: Encoder, diet: Diet) -> tuple[list[int], list[int]]:
+    """What an assistant does with a question."""
+    problem = training_problem(rng, diet.shares)
+    return encoder.example(encoder.prompt(problem), dialogue(rng, problem, diet.habits, diet.family))
+
+
+def _lookup(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:
+    """A tool to be called because of what it is said to do: all tools have made-up names."""
+    problem = sample(rng, 1, rng.choice((SMALL, LARGE)), test=False, names="known")
+    segments: list[Segment] = []
+    for operation in rng.sample(list(problem.names), k=4):
+        segments.append(Segment(f"\n{OPERATIONS[operation].description}", False))
+        segments.append(Segment('\n{"name": "' + problem.names[operation] + '", "arguments": {"', True))
+    return encoder.example(encoder.prompt(problem), segments)
 
 
 def _facts(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:
@@ -93,14 +101,15 @@ def _facts(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:
     segments: list[Segment] = []
     while len(segments) < 2 * FACTS_A_ROW:
         operation = rng.choice(STEPS)
-        a = rng.randint(2, 60)
+        a = rng.randint(*(SMALL.start if rng.random() < 0.7 else (SMALL.start[0], SMALL.limit)))
         bounds = SMALL.factor if operation.name in LARGE_FACTORS else SMALL.operand
         b = rng.randint(max(1, a // 2), a + a // 2) if operation.name in ("larger", "smaller") else rng.randint(*bounds)
         value = operation.run(a) if len(operation.parameters) == 1 else operation.run(a, b)
         if not 1 <= value <= SMALL.limit:
             continue
         said = rng.choice(operation.phrases).format(b=b)
-        segments += [Segment(f"{a}. {said} ", False), Segment(f"{value}\n", True)]
+        opening = rng.choice(OPENINGS).format(a=a)
+        segments += [Segment(f"{opening} {said} ", False), Segment(f"{value}\n", True)]
     return encoder.example([], segments)
 
 

@@ -48,7 +48,7 @@ class Range:
     limit: int
 
 
-SMALL = Range(start=(2, 30), factor=(2, 9), operand=(2, 9), limit=99)
+SMALL = Range(start=(2, 20), factor=(2, 9), operand=(2, 9), limit=60)
 LARGE = Range(start=(101, 999), factor=(3, 19), operand=(11, 99), limit=99_999)
 LARGE_FACTORS = frozenset({"multiply", "divide"})
 

@@ -15,19 +15,6 @@ _PATHS = {
     "train": ("reward", "distil_model", "val_files", "pass_rate_files"),
 }
 """Fields of each kind of job that may name a file of the world's."""
-_WHOLE = frozenset({"model"})
-
-
-def merged(*layers: Fields | None) -> Fields:
-    """Later layers over earlier ones, mapping into mapping; a ``model`` is replaced whole, since url and path exclude each
-    other."""
-    result: Fields = {}
-    for layer in layers:
-        for name, value in (layer or {}).items():
-            old = result.get(name)
-            inner = isinstance(old, dict) and isinstance(value, dict) and name not in _WHOLE
-            result[name] = merged(old, value) if inner else value
-    return result
 
 
 class Paths:

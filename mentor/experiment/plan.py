@@ -18,10 +18,10 @@ from typing import Any
 
 from mentor.errors import UserError
 from mentor.experiment.derive import QUESTIONS
-from mentor.experiment.fields import Paths, merged
+from mentor.experiment.fields import Paths
 from mentor.experiment.keys import Digests, File, Output, code_version, digest_of, outputs_in
 from mentor.experiment.records import RunId
-from mentor.experiment.spec import BASELINE, TEACHER, Block, ExperimentSpec, Fields, Method
+from mentor.experiment.spec import BASELINE, TEACHER, Block, ExperimentSpec, Fields, Method, merged
 from mentor.local.distill import greedily, learns_from, with_seed
 
 EVALUATIONS = ("sampled", "greedy")

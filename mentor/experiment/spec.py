@@ -19,9 +19,23 @@ Fields = dict[str, Any]
 Metric = Literal[
     "accuracy", "greedy_accuracy", "alignment_score", "invalid_rate", "usage_rate", "calls_per_question", "tokens_per_answer"
 ]  # fmt: skip
+_MAX_BASES = 5
+_WHOLE = frozenset({"model"})
 BASELINE = "vanilla"
 TEACHER = "teacher"
 """Names of what every world and student is evaluated on first: the student as it is, and the teacher."""
+
+
+def merged(*layers: Fields | None) -> Fields:
+    """Later layers over earlier ones, mapping into mapping; a ``model`` is replaced whole, since url and path exclude each
+    other."""
+    result: Fields = {}
+    for layer in layers:
+        for name, value in (layer or {}).items():
+            old = result.get(name)
+            inner = isinstance(old, dict) and isinstance(value, dict) and name not in _WHOLE
+            result[name] = merged(old, value) if inner else value
+    return result
 
 
 class World(Frozen):
@@ -204,13 +218,13 @@ class ExperimentSpec(Frozen):
 
 
 def read_experiment(path: Path) -> ExperimentSpec:
-    """Read a grid file; paths in it become absolute.
+    """Read a grid file; paths in it become absolute. ``base: OTHER.yaml`` in it takes that file's fields first.
 
     Raises:
         UserError: naming the field and what is allowed.
     """
     try:
-        spec = ExperimentSpec.model_validate(read_mapping(path))
+        spec = ExperimentSpec.model_validate(_with_base(path))
     except ValidationError as error:
         raise spec_error(error) from error
     base = path.resolve().parent
@@ -222,3 +236,12 @@ def read_experiment(path: Path) -> ExperimentSpec:
             )
     results = str((base / spec.results).resolve())
     return spec.model_copy(update={"worlds": worlds, "results": results, "folder": str(base)})
+
+
+def _with_base(path: Path, depth: int = 0) -> Fields:
+    """A file's values over those of the file that it is based on."""
+    if depth > _MAX_BASES:
+        raise UserError(f"{path}: bases of bases go round in a circle", field="base", allowed=f"{_MAX_BASES} at most")
+    values = read_mapping(path)
+    base = values.pop("base", None)
+    return values if base is None else merged(_with_base(path.parent / str(base), depth + 1), values)

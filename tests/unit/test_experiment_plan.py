@@ -10,10 +10,9 @@ import pytest
 from mentor.data import read_questions
 from mentor.errors import UserError
 from mentor.experiment.derive import derangement, evaluation_set, shuffled_references, subset
-from mentor.experiment.fields import merged
 from mentor.experiment.keys import File, Output, canonical, code_version, digest_of, run_key
 from mentor.experiment.plan import Plan, Run, Step, make_plan, run_ids
-from mentor.experiment.spec import read_experiment
+from mentor.experiment.spec import merged, read_experiment
 from mentor.local.distill import GROUP, SPLIT
 from tests.support.experiment_grid import grid, grid_values
 from tests.support.training import questions
@@ -220,3 +219,23 @@ def test_what_is_not_there_is_said_with_its_field(tmp_path: Path) -> None:
     with pytest.raises(UserError) as nobody:
         make_plan(grid(tmp_path, worlds={"one": worlds["one"] | {"teacher": {}}}))
     assert nobody.value.field == "worlds.one.teacher.model"
+
+
+def test_a_grid_laid_over_another_changes_what_it_names_and_keeps_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "world").mkdir()
+    (tmp_path / "one.yaml").write_text(
+        "name: one\nworlds: {w: {folder: world, evaluation: {s: {file: q.jsonl}}}}\nstudents: {small: {path: a}}\n"
+        "methods: {m: {train: {lr: 1.0e-4, threads: 1}}}\ngrid: [{methods: [m], seeds: [0]}]\n"
+        "defaults: {teacher: {model: {path: t}, samples: 2}}\n"
+    )
+    (tmp_path / "two.yaml").write_text(
+        "base: one.yaml\nname: two\nstudents: {small: {path: b}}\nmethods: {m: {train: {lr: 1.0e-6}}}\n"
+        "defaults: {teacher: {model: {url: 'http://x', name: t}}}\n"
+    )
+    found = read_experiment(tmp_path / "two.yaml")
+    assert (found.name, found.students["small"].path) == ("two", "b")
+    assert found.methods["m"].train == {"lr": 1e-6, "threads": 1}
+    assert found.defaults.teacher == {"model": {"url": "http://x", "name": "t"}, "samples": 2}
+    (tmp_path / "one.yaml").write_text("base: two.yaml\n")
+    with pytest.raises(UserError, match="circle"):
+        read_experiment(tmp_path / "two.yaml")
