@@ -9,6 +9,7 @@ from math import comb
 
 import numpy as np
 
+from benchmarks.statistics.seeded import seeded
 from benchmarks.statistics.worlds import AMOUNTS, Amount, Rng, Values, answers, rates, two_sides
 from mentor.analysis.intervals import Estimate, cluster_bootstrap
 from mentor.analysis.macro import macro_share
@@ -62,6 +63,8 @@ def cases() -> Iterator[Case]:
             yield Case("mean of an amount", item.name, n, _amount_trial(item, n))
             for q in (0.5, 0.95):
                 yield Case(f"quantile {q:g}", item.name, n, _quantile_trial(item, n, q))
+    for n in SIZES:
+        yield from (Case(kind, world, n, trial) for kind, world, trial in seeded(n))
 
 
 def _shares(n: int) -> Iterator[Case]:

@@ -36,6 +36,25 @@ def two_sides(rng: Rng, p: tuple[float, float], n: int, samples: int, shared: fl
     return one, two
 
 
+def over_seeds(
+    rng: Rng, level: float, hard: np.ndarray, seeds: int, by_seed: float, samples: int, rest: float = 0.3
+) -> np.ndarray:
+    """Shares of right answers by seed and question, shape (seeds, questions): probit random effects of the seed (standard
+    deviation ``by_seed``), of the question (``hard``) and of both together (``rest``)."""
+    from scipy.special import ndtr
+
+    noise = by_seed * rng.normal(size=(seeds, 1)) + rest * rng.normal(size=(seeds, len(hard)))
+    found: np.ndarray = rng.binomial(samples, ndtr(level + noise - hard)) / samples
+    return found
+
+
+def expected(level: float, *spreads: float) -> float:
+    """The mean of such shares over seeds and questions."""
+    from scipy.special import ndtr
+
+    return float(ndtr(level / np.sqrt(1 + sum(spread**2 for spread in spreads))))
+
+
 @dataclass(frozen=True)
 class Amount:
     """A distribution of what is never negative: calls, tokens, seconds."""

@@ -24,9 +24,13 @@ _MARKS = {
 
 
 def write_page(
-    results: Results, verdicts: Sequence[Verdict], tables: Sequence[Table], figures: Sequence[Drawn], folder: Path
+    results: Results,
+    verdicts: Sequence[Verdict],
+    tables: tuple[Sequence[Table], Sequence[Table]],
+    figures: Sequence[Drawn],
+    folder: Path,
 ) -> Path:
-    """``index.html``."""
+    """``index.html``. ``tables``: those that are shown, and those that are folded away."""
     environment = Environment(  # everything but the figures' data is somebody's text
         loader=PackageLoader("mentor.experiment.findings", "templates"), autoescape=True, trim_blocks=True
     )
@@ -46,7 +50,8 @@ def write_page(
         note=claims.NOTE,
         worlds=_worlds(results.spec),
         methods=[(results.label(name), name, _how(results, name)) for name in results.spec.methods],
-        tables=tables,
+        tables=tables[0],
+        more=tables[1],
         figures=[(one.title, one.caption, _data(one.light), _data(one.dark)) for one in figures],
     )  # fmt: skip
     write_text(path, page)

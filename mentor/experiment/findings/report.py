@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mentor.experiment.findings import claims, maps
-from mentor.experiment.findings.figures import drawn, sketches
+from mentor.experiment.findings.figures import drawn, sketches, with_several_ways
 from mentor.experiment.findings.files import write_estimates, write_findings, write_tables
 from mentor.experiment.findings.measured import Measured
 from mentor.experiment.findings.page import write_page
@@ -31,13 +31,13 @@ def report(spec: ExperimentSpec, records: Sequence[RunRecord], output: Path) -> 
     results = Results(spec, records)
     measured = [Measured(results, pair) for pair in results.pairs]
     found, cells = verdicts(results), [maps.map_of(results, wanted) for wanted in spec.maps]
-    made = [
-        claims.table(found), *(table for one in measured for table in tables(one)), *map(maps.table, cells)
-    ]  # fmt: skip
+    main = with_several_ways(results, measured)
+    shown = [*(table for one in main for table in tables(one)), *map(maps.table, cells)]
+    more = [table for one in measured if one not in main for table in tables(one)]
     figures = [drawn(sketch, output / "figures") for sketch in sketches(results, measured, cells)]
     return [
-        write_page(results, found, made[1:], figures, output),
-        *write_tables(made, output),
+        write_page(results, found, (shown, more), figures, output),
+        *write_tables([claims.table(found), *shown, *more], output),
         write_estimates(measured, output),
         write_findings(results, found, cells, output),
         *(path for figure in figures for path in figure.paths),

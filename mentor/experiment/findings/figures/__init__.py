@@ -61,7 +61,7 @@ def sketches(results: Results, measured: Sequence[Measured], maps: Sequence[MapC
 
 
 def _of_worlds(results: Results, measured: Sequence[Measured]) -> Iterator[Sketch]:
-    chosen = _chosen(results, measured)
+    chosen = with_several_ways(results, measured)
     several = len(chosen) > 1
     for one in chosen:
         for name, maker in _OF_A_WORLD.items():
@@ -79,7 +79,7 @@ def drawn(sketch: Sketch, folder: Path) -> Drawn:
     return Drawn(sketch.title, sketch.caption, light, dark, tuple(paths))
 
 
-def _chosen(results: Results, measured: Sequence[Measured]) -> list[Measured]:
+def with_several_ways(results: Results, measured: Sequence[Measured]) -> list[Measured]:
     """Worlds with several ways of training; all, where none has."""
     rich = [one for one in measured if sum(map(results.is_trained, one.methods)) >= _FEW_METHODS]
     return rich or list(measured)

@@ -64,7 +64,7 @@ def _map(figure: Any, theme: Theme, found: MapCells) -> None:
     top = max((abs(mean) for mean in means), default=0.0) or 1.0
     colours = _shades(theme.series[1], theme.ground, theme.series[0])
     table = [[_mean(found, row, column) for column in found.columns] for row in found.rows]
-    axes.imshow(table, cmap=colours, vmin=-1.25 * top, vmax=1.25 * top, aspect="auto")
+    axes.imshow(table, cmap=colours, vmin=-1.7 * top, vmax=1.7 * top, aspect="auto")
     for y, row in enumerate(found.rows):
         for x, column in enumerate(found.columns):
             axes.text(x, y, _words(found, row, column), ha="center", va="center", color=theme.ink, linespacing=1.3)
