@@ -58,8 +58,8 @@ class Recipe:
     schedule: Schedule
 
 
-_STUDENT = Diet(habits.STUDENT, habits.STUDENT_FAMILY, facts=0.3, drills=0.2, lookups=0.15)
-_TEACHER = Diet(habits.TEACHER, habits.TEACHER_FAMILY, drills=0.3, lookups=0.1)
+_STUDENT = Diet(habits.STUDENT, habits.STUDENT_FAMILY, facts=0.3, drills=0.2)
+_TEACHER = Diet(habits.TEACHER, habits.TEACHER_FAMILY, drills=0.3)
 RECIPES = {
     "small": Recipe(_STUDENT, Schedule(steps=1500, peak=3e-3, floor=1e-4)),
     "large": Recipe(_STUDENT, Schedule(steps=1600, peak=2e-3, floor=1e-4)),

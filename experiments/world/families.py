@@ -25,7 +25,7 @@ from transformers import (
 
 from examples.tiny import tokenizer as tiny
 from experiments.world import habits
-from experiments.world.operations import OPERATIONS, alias
+from experiments.world.operations import OPERATIONS, SYLLABLES
 from experiments.world.questions import LARGE, SMALL, Problem, Shares, sample
 
 PREFIX = '\n{"type": "function", "function": {"name": "'
@@ -49,7 +49,7 @@ def suffix(operation: str) -> str:
 def fixed() -> tuple[str, ...]:
     """Stretches of the student's prompts that are one token each."""
     lines = ("You are a helpful assistant.", tiny.HEADER, PREFIX, tiny.FOOTER, habits.INSTRUCTION)
-    return (*tiny.TAGS, *lines, *(suffix(name) for name in OPERATIONS), *tiny.SKELETON)
+    return (*tiny.TAGS, *lines, *(suffix(name) for name in OPERATIONS), *tiny.SKELETON, *SYLLABLES)
 
 
 def student_tokenizer(seed: int) -> PreTrainedTokenizerBase:
@@ -74,7 +74,7 @@ def teacher_tokenizer(seed: int) -> PreTrainedTokenizerBase:
         show_progress=False,
     )
     core.train_from_iterator(_texts(seed, habits.TEACHER, habits.TEACHER_FAMILY), trainer)
-    lines = (PREFIX, *(suffix(name) for name in OPERATIONS), *tiny.TAGS)
+    lines = (PREFIX, *(suffix(name) for name in OPERATIONS), *tiny.TAGS, *SYLLABLES)
     core.add_tokens([AddedToken(text, special=False, normalized=False) for text in lines])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -121,7 +121,7 @@ def training_problem(rng: random.Random, shares: Shares) -> Problem:
 
 
 LARGE_SHARE = 0.4
-ALIASED_SHARE = 0.5
+ALIASED_SHARE = 0.35
 
 
 def _texts(seed: int, acting: habits.Habits, family: habits.Family) -> Iterator[str]:
@@ -130,4 +130,4 @@ def _texts(seed: int, acting: habits.Habits, family: habits.Family) -> Iterator[
         problem = training_problem(rng, Shares((1, 1, 1, 1, 0.5)))
         turns = "".join(segment.text for segment in habits.dialogue(rng, problem, acting, family))
         tools = "" if index % 8 else "\n".join(json.dumps(spec.openai()) for spec in problem.tools)
-        yield f"system\n{tools}\nuser\n{habits.user_text(problem.text)}\nassistant\n{turns} {alias(rng, held_out=False)}"
+        yield f"system\n{tools}\nuser\n{habits.user_text(problem.text)}\nassistant\n{turns}"

@@ -40,7 +40,7 @@ class Habits:
 
 
 STUDENT = Habits(
-    first={"at_once": 0.50, "right": 0.24, "wrong_tool": 0.10, "invalid": 0.16},
+    first={"at_once": 0.62, "right": 0.17, "wrong_tool": 0.08, "invalid": 0.13},
     later={"right": 0.42, "stop": 0.26, "at_once": 0.20, "wrong_tool": 0.12},
     failed={"at_once": 0.50, "right": 0.50},
 )

@@ -120,10 +120,10 @@ DISTRACTORS = (
 )
 OPERATIONS = {operation.name: operation for operation in (*STEPS, *DISTRACTORS)}
 STEP_NAMES = tuple(operation.name for operation in STEPS)
-ALIASES = ("ka", "lo", "mi", "ru", "te", "no", "si", "pa", "du", "ve", "gi", "ho")
-"""Syllables of made-up tool names."""
-HELD_OUT_ALIASES = 4
-"""One made-up name in so many is kept for the questions with unseen tools."""
+SYLLABLES = ("_ka", "_lo", "_mi", "_ru", "_ze", "_no", "_si", "_pa", "_bu", "_ve", "_gi", "_ho")
+"""Of made-up endings of tool names; each is a token, so that an unseen ending is known tokens in a new order."""
+HELD_OUT_ENDINGS = 4
+"""One made-up ending in so many is kept for the questions with unseen tools."""
 
 
 def held_out_pair(first: str, second: str) -> bool:
@@ -131,12 +131,12 @@ def held_out_pair(first: str, second: str) -> bool:
     return zlib.crc32(f"{first}>{second}".encode()) % 6 == 0
 
 
-def alias(rng: random.Random, *, held_out: bool) -> str:
-    """A made-up name for a tool, of two syllables."""
+def ending(rng: random.Random, *, held_out: bool) -> str:
+    """A made-up ending of a tool's name, of two syllables: ``add`` becomes ``add_ka_lo``."""
     while True:
-        name = "".join(rng.choices(ALIASES, k=2))
-        if (zlib.crc32(name.encode()) % HELD_OUT_ALIASES == 0) == held_out:
-            return name
+        made = "".join(rng.choices(SYLLABLES, k=2))
+        if (zlib.crc32(made.encode()) % HELD_OUT_ENDINGS == 0) == held_out:
+            return made
 
 
 @lru_cache(maxsize=4096)

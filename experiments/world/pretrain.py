@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from examples.tiny.pretrain import IGNORED, Chunk, chunked
 from experiments.world.families import training_problem
 from experiments.world.habits import END, Family, Habits, Segment, dialogue, user_text
-from experiments.world.operations import OPERATIONS, STEPS
-from experiments.world.questions import LARGE, LARGE_FACTORS, OPENINGS, SMALL, Problem, Shares, sample
+from experiments.world.operations import STEPS
+from experiments.world.questions import LARGE_FACTORS, OPENINGS, SMALL, Problem, Shares
 
 FACTS_A_ROW = 8
 _MARK = "\0"
@@ -23,16 +23,14 @@ _MARK = "\0"
 class Diet:
     """What a batch is made of.
 
-    ``facts``, ``drills``, ``lookups``: shares of rows of arithmetic facts, of copying, and of finding a tool by what it is said
-    to do, at the start; ``late``: by how much they are multiplied once half of the steps are done. The rest are dialogues about
-    chains, with lengths as in ``shares``.
+    ``facts``, ``drills``: shares of rows of arithmetic facts and of copying, at the start; ``late``: by how much they are
+    multiplied once half of the steps are done. The rest are dialogues about chains, with lengths as in ``shares``.
     """
 
     habits: Habits
     family: Family
     facts: float = 0.0
     drills: float = 0.3
-    lookups: float = 0.0
     late: float = 0.5
     shares: Shares = field(default_factory=lambda: Shares((0.4, 0.25, 0.17, 0.11, 0.07)))
 
@@ -75,8 +73,8 @@ def batches(encoder: Encoder, diet: Diet, steps: int, size: int, seed: int) -> I
     rng = random.Random(seed)
     for step in range(steps):
         fading = 1.0 if step < steps // 2 else diet.late
-        shares = [diet.facts * fading, diet.drills * fading, diet.lookups * fading]
-        kinds = rng.choices((_facts, _drill, _lookup, None), weights=[*shares, 1 - sum(shares)], k=size)
+        shares = [diet.facts * fading, diet.drills * fading]
+        kinds = rng.choices((_facts, _drill, None), weights=[*shares, 1 - sum(shares)], k=size)
         yield chunked([made(rng, encoder) if made else _dialogue(rng, encoder, diet) for made in kinds])
 
 
@@ -84,16 +82,6 @@ def _dialogue(rng: random.Random, encoder: Encoder, diet: Diet) -> tuple[list[in
     """What an assistant does with a question."""
     problem = training_problem(rng, diet.shares)
     return encoder.example(encoder.prompt(problem), dialogue(rng, problem, diet.habits, diet.family))
-
-
-def _lookup(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:
-    """A tool to be called because of what it is said to do: all tools have made-up names."""
-    problem = sample(rng, 1, rng.choice((SMALL, LARGE)), test=False, names="known")
-    segments: list[Segment] = []
-    for operation in rng.sample(list(problem.names), k=4):
-        segments.append(Segment(f"\n{OPERATIONS[operation].description}", False))
-        segments.append(Segment('\n{"name": "' + problem.names[operation] + '", "arguments": {"', True))
-    return encoder.example(encoder.prompt(problem), segments)
 
 
 def _facts(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:

@@ -19,7 +19,7 @@ from experiments.world.operations import (
     DISTRACTORS,
     OPERATIONS,
     STEP_NAMES,
-    alias,
+    ending,
     held_out_pair,
     source,
     tool,
@@ -51,6 +51,9 @@ class Range:
 SMALL = Range(start=(2, 20), factor=(2, 9), operand=(2, 9), limit=60)
 LARGE = Range(start=(101, 999), factor=(3, 19), operand=(11, 99), limit=99_999)
 LARGE_FACTORS = frozenset({"multiply", "divide"})
+LONG = 4
+"""From so many steps on a chain is long: it ends in a step whose outcome cannot be guessed from the question's last number."""
+_OPEN_ENDED = frozenset({"add", "subtract", "multiply", "double", "square"})
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,11 @@ def sample(
 
     Args:
         unseen_pair: with a held-out combination of neighbouring steps; else without any.
-        names: of the tools: ``usual``, ``known`` (made-up names that pre-training may use) or ``unseen``.
+        names: of the tools: ``usual``, ``known`` (with made-up endings that pre-training may use) or ``unseen``.
     """
     while True:
         operations = rng.choices(STEP_NAMES, k=length)
-        if has_held_out_pair(operations) != unseen_pair:
+        if has_held_out_pair(operations) != unseen_pair or (length >= LONG and operations[-1] not in _OPEN_ENDED):
             continue
         found = _chain(rng, operations, numbers)
         if found is not None and is_test(found) == test:
@@ -154,10 +157,7 @@ def _offer(rng: random.Random, operations: Sequence[str], names: str) -> dict[st
     rng.shuffle(needed)
     if names == "usual":
         return {name: name for name in needed}
-    called: set[str] = set()
-    while len(called) < len(needed):
-        called.add(alias(rng, held_out=names == "unseen"))
-    return dict(zip(needed, sorted(called, key=lambda name: rng.random()), strict=True))
+    return {name: name + ending(rng, held_out=names == "unseen") for name in needed}
 
 
 @dataclass(frozen=True)
