@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader
 from plotly.subplots import make_subplots
 
 from mentor.data import iter_trajectories, write_text
-from mentor.figures import COLOURS, embedded, json_for_script, styled
+from mentor.figures import COLOURS, embedded, json_for_script, label, styled
 from mentor.local import table
 from mentor.local.distill import SPLIT, Outcome
 from mentor.trajectory import Question, Trajectory
@@ -29,7 +29,7 @@ _SHOWN_PER_SPLIT = 25
 
 def write_report(summary: dict[str, Any], outcome: Outcome, output: Path) -> Path:
     """Write ``report.html`` from the summary and the files beside it; returns its path."""
-    environment = Environment(loader=PackageLoader("mentor.local", "templates"), autoescape=select_autoescape())
+    environment = Environment(loader=PackageLoader("mentor.local", "templates"), autoescape=True)
     html = environment.get_template("report.html.j2").render(
         name=outcome.spec.name,
         summary=summary,
@@ -94,7 +94,7 @@ def _accuracy_figure(summary: dict[str, Any]) -> go.Figure:
         means = [100 * e["accuracy"] for e in entries]
         figure.add_bar(
             name=group.replace("_", " "),
-            x=names,
+            x=[label(name) for name in names],
             y=means,
             marker_color=colour,
             error_y={
@@ -116,7 +116,7 @@ def _curves_figure(curves: dict[str, list[dict[str, float]]]) -> go.Figure:
             figure.add_scatter(
                 x=[x for x, _ in points],
                 y=[y for _, y in points],
-                name=arm,
+                name=label(arm),
                 legendgroup=arm,
                 showlegend=index == 0,
                 line_color=colour,

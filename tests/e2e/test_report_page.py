@@ -20,6 +20,9 @@ CHROMIUM = shutil.which("chromium")
 HOSTILE = "</script><script>document.title='hacked'</script><b>bold</b>"
 
 
+HOSTILE_ARM = "<img src=x onerror=alert(1)>"
+
+
 def trajectory(question: Question, model: str, right: bool) -> Trajectory:
     call = ToolCall(name="add", arguments={"firstNumber": 1, "secondNumber": 2})
     seen = Observation(name="add", content=HOSTILE if right else "Error: no", ok=right)
@@ -41,7 +44,7 @@ class Fetched(Evaluations):
 def report_in(folder: Path) -> Path:
     places = {"split": "in_domain", "group": "in_domain"}
     questions = [Question(id=f"q{n}", question=f"What is 1 + {n}?", answers=("3",), metadata=places) for n in range(4)]
-    quality = {"teacher": True, "vanilla": False, "trained": True}
+    quality = {"teacher": True, "vanilla": False, "trained": True, HOSTILE_ARM: True}
     drawn = {model: [trajectory(q, model, right) for q in questions] for model, right in quality.items()}
     for model, trajectories in drawn.items():
         write_trajectories(trajectories, folder / "trajectories" / f"{model}.jsonl")
@@ -70,6 +73,11 @@ def test_the_page_shows_table_figures_and_trajectories_and_runs_nothing_that_a_m
     assert "What is 1 + 0?" in page and "I call add" in page
     assert "&lt;/script&gt;" in page and "<b>bold</b>" not in page.split('id="models"')[1].split("<h2>")[0]
     assert "+100.0 points" in page
+
+
+def test_an_arms_name_stays_text(tmp_path: Path) -> None:
+    html = report_in(tmp_path / "out").read_text()
+    assert "<td>&lt;img src=x onerror=alert(1)&gt;</td>" in html and "<td><img" not in html and "<b><img" not in html
 
 
 def test_the_file_names_no_other_address_to_load_from(tmp_path: Path) -> None:
