@@ -4,63 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from mentor.jobs.model import JobState
+from tests.support.chromium import CHROMIUM
 from tests.support.committed import held
-from tests.support.console_stack import ConsoleStack, console_stack
+from tests.support.console_browser import PATIENCE_MS
+from tests.support.console_stack import ConsoleStack
 from tests.support.service_process import ServiceProcess
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
 PICTURES = os.environ.get("MENTOR_CONSOLE_PICTURES", "")
 """A folder for the pictures of the docs (`make pictures`)."""
 SERIOUS = ("serious", "critical")
-PATIENCE_MS = 120_000
 
-expect.set_options(timeout=PATIENCE_MS)
-
+pytest_plugins = ("tests.support.console_browser",)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not looked at")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleStack]:
-    with console_stack(tmp_path_factory.mktemp("stack")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def console(stack: ConsoleStack) -> ServiceProcess:
-    return stack.opened()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(chromium: Browser, console: ServiceProcess) -> Iterator[Page]:
-    """A page; whatever a script of ours raised, or the policy refused, fails the test."""
-    wrong: list[str] = []
-    context = chromium.new_context(base_url=console.http, viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE_MS)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda told: wrong.append(told.text) if "Content Security Policy" in told.text else None)
-    yield opened
-    context.close()
-    assert not wrong
 
 
 def first_step(page: Page, name: str) -> str:
@@ -153,6 +115,27 @@ def test_a_stream_goes_on_in_the_browser_after_the_service_restarted(page: Page,
         assert page.locator("#events").inner_text().count("before the break") == 1
     stack.store.finish(job.id, claim.fence, JobState.FAILED, error="planted")
     expect(page.locator("#error")).to_contain_text("planted")
+
+
+def test_a_training_job_shows_its_last_words_when_it_has_ended(page: Page, stack: ConsoleStack) -> None:
+    job, _ = stack.store.submit("train", {"model": "student"})
+    claim = stack.store.claim(job.id, "test")
+    assert claim is not None
+    log = stack.files.log_path(job.id, claim.job.attempt)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("begun\n")
+    with held(stack.store, job.id, claim.fence):
+        page.goto(f"/jobs/{job.id}")
+        expect(page.locator("#log")).to_contain_text("begun")
+        with log.open("a") as output:
+            output.write("the last words\n")
+        metrics = {"step": 2, "total": 2, "reward": 0.875}
+        told = {"fraction": 1.0, "message": "step 2/2", "metrics": metrics}
+        stack.store.record(job.id, claim.fence, "progress", told, progress=1.0, metrics=metrics)
+        stack.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={"step": 2, "total_steps": 2})
+        expect(page.locator("#state")).to_have_text("succeeded")
+        expect(page.locator("#log")).to_contain_text("the last words")
+        expect(page.locator("#metrics")).to_contain_text("0.875")
 
 
 def test_no_page_has_a_serious_fault_and_none_is_wider_than_its_window(

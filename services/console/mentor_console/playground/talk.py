@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from pydantic import Field
 
 from mentor.errors import MentorError, UserError
-from mentor.inference import SamplingParams
-from mentor.rollout.connect import ModelSource, open_policy
+from mentor.inference import OpenAIChatClient, OpenAIServer, SamplingParams
+from mentor.rollout.chat_policy import ChatPolicy
+from mentor.rollout.connect import ModelSource, endpoints
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.loop import ToolRunner, rollout
 from mentor.rollout.policy import Conversation, Policy
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Frozen, Observation, Question, ToolCall, Turn
+from mentor_console.playground.streamed import Streamed
 
 _PATIENCE_S = 600.0
+_CHECK_S = 10.0
+"""For a model server to say that it is there: somebody sits and waits."""
 
 
 class Said(Frozen):
@@ -110,15 +115,28 @@ def source_of(talk: Talk, models: dict[str, str]) -> ModelSource:
     return ModelSource(url=models[talk.model], name=talk.model, mode="chat", system=talk.system or None)
 
 
+@asynccontextmanager
+async def _opened(source: ModelSource, tell: asyncio.Queue[tuple[str, Any] | None]) -> AsyncIterator[Policy]:
+    """The model's policy, as jobs have it in chat mode; what it writes is told as it comes."""
+    (endpoint,) = endpoints(source)
+    server = OpenAIServer(endpoint)
+    try:
+        await server.check(_CHECK_S)
+        client = OpenAIChatClient(Streamed(server, lambda new: tell.put_nowait(("piece", new))))
+        yield ChatPolicy(client, source.label, source.system, server.context_limit)
+    finally:
+        await server.close()
+
+
 async def told(talk: Talk, source: ModelSource, tools: ToolRunner) -> AsyncIterator[bytes]:
-    """Server-sent events: ``asked``, ``turn``, ``observation``, and in the end ``done`` or ``failed``."""
+    """Server-sent events: ``asked``, ``piece`` where the server streams, ``turn``, ``observation``, ``done`` or ``failed``."""
     heard: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
 
     async def run() -> None:
         sampling = SamplingParams(temperature=talk.temperature, max_tokens=talk.max_tokens)
         limits = RolloutLimits(max_turns=talk.max_turns, trajectory_timeout_s=_PATIENCE_S)
         try:
-            async with open_policy(source) as policy:
+            async with _opened(source, heard) as policy:
                 made = await rollout(talk.question, _Asked(policy, heard), _Run(tools, heard), limits, sampling)
             kept = made.model_dump(mode="json", include={"termination", "answer", "error", "duration_s"})
             heard.put_nowait(("done", kept))

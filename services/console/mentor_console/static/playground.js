@@ -1,4 +1,4 @@
-// Talk to a model: turns, calls and observations are shown as they come. Everything a model or a tool wrote is text.
+// Talk to a model: what it writes, its calls and what came back are shown as they come. Everything a model or a tool wrote is text.
 "use strict";
 (() => {
   const form = document.getElementById("talk");
@@ -35,6 +35,29 @@
       }
     }
   }
+  // What is being written: shown until the turn is whole, as it was read.
+  function writing() {
+    const made = box("model live", form.elements.model.value), parts = new Map();
+    const part = (name, title) => {
+      if (!parts.has(name)) {
+        const shown = el("div", title === undefined ? "" : "call"), body = text("");
+        if (title !== undefined) shown.append(el("strong", "", title));
+        shown.append(body);
+        made.append(shown);
+        parts.set(name, body);
+      }
+      return parts.get(name);
+    };
+    return {
+      piece(told) {
+        if (told.reasoning) part("reasoning", "Reasoning").append(visible(told.reasoning));
+        if (told.content) part("content").append(visible(told.content));
+        if (told.call !== undefined) part(`call ${told.call}`, told.name || "call").append(visible(told.arguments));
+        made.scrollIntoView({ block: "nearest" });
+      },
+      end() { made.remove(); },
+    };
+  }
   function turn(told, calls) {
     const made = box("model", `${form.elements.model.value}${told.generated_tokens ? `, ${told.generated_tokens} tokens` : ""}`);
     if (told.reasoning) {
@@ -70,7 +93,7 @@
     box("user", "You").append(text(said));
     running = new AbortController();
     stop.hidden = false;
-    let calls = [], last = "";
+    let calls = [], last = "", live = null;
     try {
       const answer = await fetch("/api/playground/talk", { method: "POST", signal: running.signal, headers: { "content-type": "application/json", "x-csrf-token": csrf, accept: "text/event-stream" }, body: JSON.stringify(asked) });
       if (!answer.ok) {
@@ -80,7 +103,8 @@
       const all = [];
       for await (const [kind, told] of events(answer.body)) {
         if (kind === "asked") { status.textContent = "The model writes."; calls = []; }
-        if (kind === "turn") { turn(told, calls); last = told.text; status.textContent = told.tool_calls.length ? "Tools run." : ""; }
+        if (kind === "piece") { live = live || writing(); live.piece(told); }
+        if (kind === "turn") { live?.end(); live = null; turn(told, calls); last = told.text; status.textContent = told.tool_calls.length ? "Tools run." : ""; }
         if (kind === "observation") observation(told, calls, all);
         if (kind === "failed") throw new Error(told.message);
         if (kind === "done") {
