@@ -193,6 +193,13 @@ def test_pages_follow_one_another_by_key_and_lose_nothing(tmp_path: Path, jobs: 
     console.stop()
 
 
+def test_phrases_are_found_in_quotes(console: ServiceProcess) -> None:
+    with browser(console) as client:
+        assert len(keys(client, text='"thinking aloud"')) == 6 and keys(client, text='"aloud thinking"') == []
+        page = client.get("/trajectories", params={"text": '"What is 2" multiply', "kind": "train"}).text
+        assert len(ROW.findall(page)) == 2 and "2 found" in page
+
+
 def test_an_outage_is_told_and_what_is_there_can_be_read(jobs: CommittedJobs) -> None:
     console = jobs.console(cache="outage")
     gathered(console, 6)

@@ -29,6 +29,11 @@ class ConsoleSettings(ServiceSettings):
         default="", description="model folder with which a first training run begins, as the trainer's workers see it"
     )
     cache: Path = Field(default=Path(".mentor/console"), description="index and trajectories that it has fetched")
+    cache_gb: float = Field(
+        default=20.0,
+        gt=0,
+        description="GB of the cache: beyond, trajectories leave it, of the job that ended longest ago first",
+    )
     key_file: Path | None = Field(
         default=None,
         description="a key with which it gathers trajectories by itself; without, it gathers for who reads, with theirs",

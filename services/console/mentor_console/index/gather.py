@@ -10,7 +10,9 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from mentor.jobs.client import JobClient
 from mentor.jobs.model import MAX_LIST, Artifact, Job
 from mentor_console.index.fetched import Fetched, unpack, wanted
 from mentor_console.index.ingest import ingest, ingest_questions
+from mentor_console.index.leaving import drop, keep_within, measured
 from mentor_console.index.schema import connect
 from mentor_console.settings import JOB_SERVICES, ConsoleSettings
 
@@ -29,6 +32,10 @@ log = structlog.get_logger("index")
 _READER_S = 3600.0
 """How long a reader's key is used after the last page that the reader looked at."""
 _OUTAGE_S = 5.0
+_AHEAD = 2
+"""Of what is wanted: an artefact, and the job's end before it."""
+ARRIVING = "arriving"
+_Wanted = tuple[Job, Artifact | None]
 
 
 class Gatherer:
@@ -41,6 +48,8 @@ class Gatherer:
         self.problems: dict[str, str] = {}
         """By service: why its jobs could not be gathered in the last round."""
         self._files = settings.cache / "files"
+        self._through: set[str] = set()
+        shutil.rmtree(self._files / ARRIVING, ignore_errors=True)
         self._rows = Gauge("mentor_console_trajectories", "Trajectories in the index", registry=registry)
         self._lines = Counter("mentor_console_indexed_lines", "Lines read into the index", registry=registry)
 
@@ -49,13 +58,18 @@ class Gatherer:
         with self._lock:
             self._readers[authorization] = time.monotonic()
 
+    def through(self, authorization: str) -> bool:
+        """Whether everything that a reader may see has been looked through once since the console started."""
+        return authorization in self._through or self._own in self._through
+
     def round(self) -> None:
         """Fetch and index whatever is new; forget jobs that are no more."""
-        connection = connect(self._settings.cache)
+        connection = connect(self._settings.cache, writes=True)
         try:
             for authorization in self._authorizations():
                 for service in JOB_SERVICES:
                     self._of_service(connection, service, authorization)
+                self._through.add(authorization)
             self._rows.set(connection.execute("SELECT count(*) FROM trajectories").fetchone()[0])
         finally:
             connection.close()
@@ -71,8 +85,13 @@ class Gatherer:
         client = JobClient(self._settings.url(service), outage_s=_OUTAGE_S, authorization=authorization)
         try:
             jobs = client.newest(MAX_LIST)
-            for job in reversed(jobs):  # the oldest first: ids grow with time
-                self._of_job(connection, client, service, job)
+            for job, artifact, coming in self._ahead(client, self._wanted(connection, client, service, jobs)):
+                if artifact is not None and coming is not None:
+                    self._take(connection, job, artifact, coming)
+                    continue
+                _mark(connection, job.id, "", _state(job), None)
+                keep_within(connection, self._settings.cache, self._settings.cache_gb, self._folder)
+            keep_within(connection, self._settings.cache, self._settings.cache_gb, self._folder)
             self._forget_gone(connection, client, service, {job.id for job in jobs})
             self.problems.pop(service, None)
         except (UnauthenticatedError, ForbiddenError):
@@ -83,34 +102,52 @@ class Gatherer:
         finally:
             client.close()
 
-    def _of_job(self, connection: sqlite3.Connection, client: JobClient, service: str, job: Job) -> None:
-        if job.started_at is None:
-            return
-        done = dict(connection.execute("SELECT artifact, sha256 FROM done WHERE job = ?", (job.id,)).fetchall())
-        if job.state.final and done.get("") == _state(job):
-            return
-        connection.execute(
-            "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?)",
-            (job.id, service, job.kind, job.created_at, job.model_dump_json(include={"spec"})),
-        )
-        try:
-            for artifact in client.artifacts(job.id):
-                if wanted(artifact) and done.get(artifact.name) != artifact.sha256:
-                    self._take(connection, client, job, artifact)
-        except NotFoundError:
-            return  # it went while we looked
-        if job.state.final:
-            _mark(connection, job.id, "", _state(job), None)
+    def _wanted(
+        self, connection: sqlite3.Connection, client: JobClient, service: str, jobs: list[Job]
+    ) -> Iterator[_Wanted]:
+        """What is to be fetched of jobs, the oldest first (ids grow with time); None in an artefact's place: a job's end."""
+        for job in reversed(jobs):
+            if job.started_at is None:
+                continue
+            done = dict(connection.execute("SELECT artifact, sha256 FROM done WHERE job = ?", (job.id,)).fetchall())
+            left, known = _left_under(connection, job.id), done.get("") == _state(job)
+            full = left is not None and left >= self._settings.cache_gb
+            if (job.state.final and known and (full or left is None)) or (full and not job.state.final):
+                continue
+            _remember(connection, service, job)
+            done = {} if left is not None else done
+            try:
+                artifacts = client.artifacts(job.id)
+            except NotFoundError:
+                continue  # it went while we looked
+            yield from ((job, one) for one in artifacts if wanted(one) and done.get(one.name) != one.sha256)
+            if job.state.final:
+                yield job, None
 
-    def _take(self, connection: sqlite3.Connection, client: JobClient, job: Job, artifact: Artifact) -> None:
-        """One artefact, whole; what an earlier version of it held goes first."""
+    def _ahead(
+        self, client: JobClient, works: Iterator[_Wanted]
+    ) -> Iterator[tuple[Job, Artifact | None, Future[Path] | None]]:
+        """Fetches the next artefact while one is read: half of the time goes into either."""
+        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching:
+            waiting: deque[tuple[Job, Artifact | None, Future[Path] | None]] = deque()
+            for job, artifact in works:
+                coming = None
+                if artifact is not None:
+                    coming = fetching.submit(client.fetch, job.id, artifact.name, self._arriving(job, artifact))
+                waiting.append((job, artifact, coming))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft()
+            yield from waiting
+
+    def _take(self, connection: sqlite3.Connection, job: Job, artifact: Artifact, coming: Future[Path]) -> None:
+        """One artefact, whole; what an earlier version of it held goes when it has come."""
         folder = self._folder(job.id) / blake2b(artifact.name.encode(), digest_size=6).hexdigest()
-        _drop(connection, job.id, artifact.name)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         problem = None
         try:
-            download = client.fetch(job.id, artifact.name, folder / "download")
+            download = coming.result()
+            drop(connection, self._settings.cache, job.id, artifact.name)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             for fetched in unpack(job, artifact, download, folder):
                 self._index(connection, job, artifact, fetched)
         except (InfrastructureError, sqlite3.Error):
@@ -118,6 +155,7 @@ class Gatherer:
         except (MentorError, OSError, ValueError) as error:
             problem = str(error)
             log.warning("an artefact was not indexed", job=job.id, artifact=artifact.name, reason=problem)
+        measured(connection, job.id, self._folder(job.id))
         _mark(connection, job.id, artifact.name, artifact.sha256, problem)
 
     def _index(self, connection: sqlite3.Connection, job: Job, artifact: Artifact, fetched: Fetched) -> None:
@@ -139,11 +177,21 @@ class Gatherer:
         known = [row[0] for row in connection.execute("SELECT job FROM jobs WHERE service = ?", (service,))]
         for job in known:
             if job not in listed and _gone(client, job):
-                _drop(connection, job, None)
+                drop(connection, self._settings.cache, job, None)
                 shutil.rmtree(self._folder(job), ignore_errors=True)
 
     def _folder(self, job: str) -> Path:
         return self._files / blake2b(job.encode(), digest_size=10).hexdigest()
+
+    def _arriving(self, job: Job, artifact: Artifact) -> Path:
+        """Where a download comes to; one that broke off goes on from there in the next round."""
+        return self._files / ARRIVING / blake2b(f"{job.id}/{artifact.name}".encode(), digest_size=10).hexdigest()
+
+
+def gathered(connection: sqlite3.Connection, job: Job) -> bool:
+    """Whether everything is in the index that a job has committed by its end; nothing is awaited of one that never began."""
+    found = connection.execute("SELECT sha256 FROM done WHERE job = ? AND artifact = ''", (job.id,)).fetchone()
+    return job.started_at is None or not job.state.final or (found is not None and found[0] == _state(job))
 
 
 def _gone(client: JobClient, job: str) -> bool:
@@ -163,20 +211,16 @@ def _mark(connection: sqlite3.Connection, job: str, artifact: str, sha256: str, 
     connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?)", (job, artifact, sha256, problem))
 
 
-def _drop(connection: sqlite3.Connection, job: str, artifact: str | None) -> None:
-    """Take an artefact, or (None) a whole job, out of the index."""
-    of = "job = ?" if artifact is None else "job = ? AND artifact = ?"
-    values = (job,) if artifact is None else (job, artifact)
-    connection.execute("BEGIN IMMEDIATE")
-    for file in _numbers(connection, of, values):
-        connection.execute("DELETE FROM trajectories WHERE file = ?", (file,))
-        connection.execute("DELETE FROM questions WHERE file = ?", (file,))
-        connection.execute("DELETE FROM files WHERE file = ?", (file,))
-    connection.execute(f"DELETE FROM done WHERE {of}", values)
-    if artifact is None:
-        connection.execute("DELETE FROM jobs WHERE job = ?", (job,))
-    connection.execute("COMMIT")
+def _remember(connection: sqlite3.Connection, service: str, job: Job) -> None:
+    """Note a job as it is now."""
+    connection.execute(
+        "INSERT INTO jobs (job, service, kind, created, ended, spec) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (job) DO UPDATE"
+        " SET ended = excluded.ended, spec = excluded.spec, let_go = NULL",
+        (job.id, service, job.kind, job.created_at, job.finished_at, job.model_dump_json(include={"spec"})),
+    )
 
 
-def _numbers(connection: sqlite3.Connection, of: str, values: tuple[str, ...]) -> Iterator[int]:
-    yield from [row[0] for row in connection.execute(f"SELECT file FROM files WHERE {of}", values)]
+def _left_under(connection: sqlite3.Connection, job: str) -> float | None:
+    """How many GB the cache was allowed when a job's trajectories had to leave it; None where they did not."""
+    found = connection.execute("SELECT let_go FROM jobs WHERE job = ?", (job,)).fetchone()
+    return None if found is None or found[0] is None else float(found[0])

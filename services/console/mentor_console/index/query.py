@@ -6,8 +6,9 @@ import json
 import sqlite3
 import unicodedata
 from collections import Counter
-from collections.abc import Collection
-from itertools import groupby
+from collections.abc import Collection, Iterable
+from itertools import groupby, islice
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from mentor.errors import UserError
 from mentor.trajectory import Frozen
 from mentor_console.index.facts import facet, outcome
 from mentor_console.index.ingest import SEPARATOR
+from mentor_console.index.phrases import Looking, phrases_of
 
 PAGE = 50
 COUNTED = 2000
@@ -28,7 +30,8 @@ _COUNTED = tuple(name for name in EXACT if name not in ("question", "step"))
 
 
 class Filters(Frozen):
-    """What is wanted. Everything that is set has to hold. ``text``: all of these words; one that ends in ``*`` begins so."""
+    """What is wanted. Everything that is set has to hold. ``text``: all of these words; one that ends in ``*`` begins so, and
+    those in quotes stand one behind another."""
 
     text: str = Field(default="", max_length=1000)
     job: str = Field(default="", max_length=200)
@@ -55,11 +58,13 @@ class Filters(Frozen):
 
 
 class Page(Frozen):
-    """Rows, newest first. ``older`` and ``newer``: ids to go on from, None where there is nothing."""
+    """Rows, newest first. ``older`` and ``newer``: ids to go on from, None where there is nothing. ``looked``: so many were
+    read for a phrase when the time for it was over; None where nothing was left unread."""
 
     rows: tuple[dict[str, Any], ...]
     older: int | None = None
     newer: int | None = None
+    looked: int | None = None
 
 
 class Facets(Frozen):
@@ -75,6 +80,7 @@ def find(
     filters: Filters,
     jobs: Collection[str] | None = None,
     *,
+    folder: Path = Path(),
     before: int | None = None,
     after: int | None = None,
     limit: int = PAGE,
@@ -82,27 +88,54 @@ def find(
     """A page of what the filters find among ``jobs`` (None: all).
 
     Args:
+        folder: where the files are, which are read for phrases.
         before: ids below it; ``after``: those next above it.
 
     Raises:
         UserError: too many words.
     """
     source, conditions, values = _where(filters, jobs)
-    number = "words.rowid" if "words" in source else "t.id"
-    up = after is not None
+    number, up = "words.rowid" if "words" in source else "t.id", after is not None
     if before is not None or after is not None:
         conditions.append(f"{number} {'>' if up else '<'} ?")
         values.append(after if up else before)
-    order = "ASC" if up else "DESC"
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    statement = f"SELECT t.* FROM {source}{where} ORDER BY {number} {order} LIMIT ?"
-    found = [dict(row) for row in connection.execute(statement, [*values, limit + 1])]
+    order = f"ORDER BY {number} {'ASC' if up else 'DESC'}"
+    looking = Looking(folder, phrases) if (phrases := phrases_of(filters.text)) else None
+    if looking is None:
+        rows: Iterable[sqlite3.Row] = connection.execute(
+            f"SELECT t.* FROM {source}{where} {order} LIMIT ?", [*values, limit + 1]
+        )
+    else:
+        joined = f"SELECT t.*, f.path FROM {source} CROSS JOIN files f ON f.file = t.file{where} {order}"
+        rows = looking.fitting(connection.execute(joined, values))
+    found = [dict(row) for row in islice(rows, limit + 1)]
+    return _page(found, limit, up, before is not None, looking)
+
+
+def _page(found: list[dict[str, Any]], limit: int, up: bool, later: bool, looking: Looking | None) -> Page:
+    """Of the rows that were found, one more than fits where there is more; ``later``: the page follows another."""
     more, rows = len(found) > limit, found[:limit]
+    over = looking is not None and looking.over
     if up:
         rows.reverse()
     older = rows[-1]["id"] if rows and (up or more) else None
-    newer = rows[0]["id"] if rows and (more if up else before is not None) else None
-    return Page(rows=tuple(map(_spelled, rows)), older=older, newer=newer)
+    newer = rows[0]["id"] if rows and (more if up else later) else None
+    if looking is not None and over:
+        older, newer = (older, looking.last) if up else (looking.last, newer)
+    looked = looking.looked if looking is not None and over else None
+    return Page(rows=tuple(map(_spelled, rows)), older=older, newer=newer, looked=looked)
+
+
+def facets_of(page: Page) -> Facets:
+    """As ``facets``, of the page's own rows: to count the others that have a phrase, all of them would have to be read."""
+    columns = {name: _MANY.get(name, name) for name in _COUNTED}
+    counts = {}
+    for name, column in columns.items():
+        values = (SEPARATOR.join(row[column]) if name in _MANY else row[column] for row in page.rows)
+        counts[name] = _counted(name, Counter(values))
+    shown = {name: tuple(counter.most_common(_SHOWN)) for name, counter in counts.items() if counter}
+    return Facets(counted=len(page.rows), all=page.older is None and page.newer is None, values=shown)
 
 
 def facets(connection: sqlite3.Connection, filters: Filters, jobs: Collection[str] | None = None) -> Facets:

@@ -2,7 +2,8 @@
 
 The text itself stays in the fetched files, found by offset and length; the full-text table holds no copy of it either
 (``content=''``). Rows are never changed: one that is replaced gets a new id, and what the full-text table still says of
-the old one is found no more, because nothing joins with it.
+the old one is found no more, because nothing joins with it. ``jobs.let_go``: how many GB the cache was allowed when the job's
+trajectories had to leave it.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 NAME = "index.sqlite"
 NOTES = "notes.sqlite"
 _PAGES_KIB = 16_384
+_WAL_PAGES = 16_384
 _HASH_BYTES = 32 * 1024 * 1024
 """Of new words in memory before the full-text table writes a segment: fewer segments, fewer merges."""
 
 _TABLES = """
 CREATE TABLE jobs (
-  job TEXT PRIMARY KEY, service TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, spec TEXT NOT NULL);
+  job TEXT PRIMARY KEY, service TEXT NOT NULL, kind TEXT NOT NULL, created REAL NOT NULL, ended REAL, spec TEXT NOT NULL,
+  bytes INTEGER NOT NULL DEFAULT 0, let_go REAL);
 CREATE TABLE files (
   file INTEGER PRIMARY KEY, job TEXT NOT NULL, artifact TEXT NOT NULL, sha256 TEXT NOT NULL, member TEXT NOT NULL,
   path TEXT NOT NULL, content TEXT NOT NULL);
@@ -81,11 +84,13 @@ def _present(index: Path) -> bool:
     return bool(version == VERSION)
 
 
-def connect(folder: Path) -> sqlite3.Connection:
+def connect(folder: Path, writes: bool = False) -> sqlite3.Connection:
     """A connection to index and notes (as ``kept``). Readers see the last commit and wait for nobody."""
     connection = sqlite3.connect(folder / NAME, timeout=30.0, isolation_level=None)
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA cache_size=-{_PAGES_KIB}")
     connection.execute("PRAGMA synchronous=NORMAL")
+    if writes:  # pages that many batches change are copied into the database once for all of them
+        connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
     connection.execute("ATTACH ? AS kept", (str(folder / NOTES),))
     return connection

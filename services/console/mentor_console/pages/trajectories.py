@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from mentor_console.context import Console
 from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
+from mentor_console.index.leaving import gone
 from mentor_console.index.notes import known_tags, tags_of
-from mentor_console.index.query import Facets, Filters, Page, facets, find
+from mentor_console.index.phrases import phrases_of
+from mentor_console.index.query import Facets, Filters, Page, facets, facets_of, find
 
 PATH = "/trajectories"
 LABELS = {
@@ -42,16 +44,20 @@ def router(console: Console) -> APIRouter:
         jobs = await console.index.visible(authorization)
 
         def query(connection: sqlite3.Connection) -> dict[str, Any]:
-            page = find(connection, asked, jobs, before=before, after=after)
+            page = find(connection, asked, jobs, folder=console.index.folder, before=before, after=after)
+            counted = facets_of(page) if phrases_of(asked.text) else facets(connection, asked, jobs)
             return {
-                "page": page, "facets": _linked(asked, facets(connection, asked, jobs)),
+                "page": page, "facets": _linked(asked, counted),
                 "tags": tags_of(connection, (row["key"] for row in page.rows)), "known_tags": known_tags(connection, jobs),
+                "gone": gone(connection, jobs),
             }  # fmt: skip
 
         found = await console.index.run(query)
         return console.renderer.respond(
             request, "trajectories.html.j2", title="Trajectories", filters=asked,
-            links=_links(asked, found["page"]), problems=console.gatherer.problems, narrowed=asked.address(), **found,
+            links=_links(asked, found["page"]), problems=console.gatherer.problems, narrowed=asked.address(),
+            cache_gb=console.settings.cache_gb,
+            gathering=not console.gatherer.through(authorization), **found,
         )  # fmt: skip
 
     return routes
