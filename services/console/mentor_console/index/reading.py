@@ -11,10 +11,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from mentor.errors import InfrastructureError, MentorError, NotFoundError
+from mentor.errors import MentorError, NotFoundError
 from mentor.jobs.model import MAX_LIST
 from mentor_console.index.query import jobs_known
 from mentor_console.index.schema import connect, prepare
+from mentor_console.index.stored import NOWHERE
 from mentor_console.settings import JOB_SERVICES, ConsoleSettings
 from mentor_console.upstream import Upstream
 
@@ -61,31 +62,12 @@ class Reading:
         lists = await asyncio.gather(*(self._list(authorization, service) for service in JOB_SERVICES))
         listed = frozenset().union(*lists) & known.keys()
         others = [(job, service) for job, service in known.items() if job not in listed and self._full(lists, service)]
-        answers = await asyncio.gather(*(self.may_see(authorization, job, service) for job, service in others))
+        answers = await asyncio.gather(*(self._may_see(authorization, job, service) for job, service in others))
         jobs = listed | {job for (job, _), may in zip(others, answers, strict=True) if may}
         if len(self._listed) > _MOST:
             self._listed.clear()
         self._listed[authorization] = (time.monotonic() + _LIST_S, jobs)
         return jobs
-
-    async def may_see(self, authorization: str, job: str, service: str) -> bool:
-        """Whether the service shows this job to the reader."""
-        if not self._asked:
-            return True
-        until, may = self._single.get((authorization, job), (0.0, False))
-        if time.monotonic() < until:
-            return may
-        try:
-            await self._upstream.json(authorization, service, f"/v1/jobs/{job}")
-            may = True
-        except InfrastructureError:
-            return False
-        except MentorError:
-            may = False
-        if len(self._single) > 50 * _MOST:
-            self._single.clear()
-        self._single[authorization, job] = (time.monotonic() + (_ONE_S if may else _LIST_S), may)
-        return may
 
     async def require(self, authorization: str, job: str) -> None:
         """Refuse a trajectory of a job that the reader may not see, in the words for one that does not exist.
@@ -93,10 +75,31 @@ class Reading:
         Raises:
             NotFoundError: so it is.
         """
-        if self._asked:
-            service = (await self.run(jobs_known)).get(job)
-            if service is None or not await self.may_see(authorization, job, service):
-                raise NotFoundError("there is no such trajectory", field="key")
+        jobs = await self.visible(authorization)
+        if jobs is None or job in jobs:
+            return
+        service = (await self.run(jobs_known)).get(job)  # one that has come since the services were asked?
+        if service is None or not await self._shows(authorization, job, service):
+            raise NotFoundError(NOWHERE, field="key")
+
+    async def _may_see(self, authorization: str, job: str, service: str) -> bool:
+        """As ``_shows``, remembered: of the many jobs that a service does not list at once."""
+        until, may = self._single.get((authorization, job), (0.0, False))
+        if time.monotonic() < until:
+            return may
+        may = await self._shows(authorization, job, service)
+        if len(self._single) > 50 * _MOST:
+            self._single.clear()
+        self._single[authorization, job] = (time.monotonic() + (_ONE_S if may else _LIST_S), may)
+        return may
+
+    async def _shows(self, authorization: str, job: str, service: str) -> bool:
+        """Whether the service shows this job to the reader now."""
+        try:
+            await self._upstream.json(authorization, service, f"/v1/jobs/{job}")
+        except MentorError:
+            return False
+        return True
 
     async def _list(self, authorization: str, service: str) -> frozenset[str]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from mentor.trajectory import Question, Trajectory
 from mentor_console.index.ingest import SEPARATOR
 from mentor_console.index.lines import LONGEST, UnreadableError, read, whole
 
+NOWHERE = "there is no such trajectory"
+"""Also of one that the reader may not see: the answer tells nobody what others have."""
 _BESIDE = 40
 
 
@@ -34,6 +37,18 @@ class Stored:
         return str(self.row["key"])
 
 
+def job_of(connection: sqlite3.Connection, key: str) -> str:
+    """Whose a trajectory is, before anything of it is read.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = connection.execute("SELECT job FROM trajectories WHERE key = ?", (key,)).fetchone()
+    if found is None:
+        raise NotFoundError(NOWHERE, field="key")
+    return str(found[0])
+
+
 def load(connection: sqlite3.Connection, folder: Path, key: str) -> Stored:
     """A trajectory by its address.
 
@@ -44,7 +59,7 @@ def load(connection: sqlite3.Connection, folder: Path, key: str) -> Stored:
         "SELECT t.*, f.path FROM trajectories t JOIN files f ON f.file = t.file WHERE t.key = ?", (key,)
     ).fetchone()
     if found is None:
-        raise NotFoundError(f"there is no trajectory {key!r}", field="key")
+        raise NotFoundError(NOWHERE, field="key")
     row = dict(found)
     row |= {name: [v for v in row[name].split(SEPARATOR) if v] for name in ("tools", "errors")}
     raw = _bytes(folder / row["path"], row["offset"], min(row["length"], LONGEST))
@@ -100,12 +115,19 @@ def spec_of(connection: sqlite3.Connection, job: str) -> Mapping[str, Any]:
 
 def same_question(connection: sqlite3.Connection, stored: Stored, jobs: Collection[str] | None) -> list[dict[str, Any]]:
     """Others of the question: right ones of teachers, other ones of teachers, those of the same job, then the newest."""
+    mine = "" if jobs is None else " AND job IN (SELECT value FROM json_each(?))"
     rows = connection.execute(
-        "SELECT * FROM trajectories WHERE question = ? AND key != ?"
+        f"SELECT * FROM trajectories WHERE question = ? AND key != ?{mine}"
         " ORDER BY (kind = 'teacher') * (1 + coalesce(correct, 0)) DESC, job = ? DESC, id DESC LIMIT ?",
-        (stored.row["question"], stored.key, stored.row["job"], 10 * _BESIDE),
+        (
+            stored.row["question"],
+            stored.key,
+            *([] if jobs is None else [json.dumps(sorted(jobs))]),
+            stored.row["job"],
+            _BESIDE,
+        ),
     ).fetchall()
-    return [dict(row) for row in rows if jobs is None or row["job"] in jobs][:_BESIDE]
+    return [dict(row) for row in rows]
 
 
 def _bytes(path: Path, offset: int, length: int) -> bytes:

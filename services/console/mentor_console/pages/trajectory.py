@@ -11,20 +11,20 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 
 from mentor.errors import NotFoundError
-from mentor.rewards import preset_names
+from mentor.rewards import load_preset, preset_names
 from mentor.trajectory import Question, Trajectory
 from mentor_console.context import Console
 from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
 from mentor_console.index.facts import outcome
 from mentor_console.index.notes import notes_of, tags_of
-from mentor_console.index.stored import Stored, blocks_of, load, question_of, same_question, spec_of
+from mentor_console.index.stored import Stored, blocks_of, job_of, load, question_of, same_question, spec_of
 from mentor_console.pages.trajectories import PATH
 from mentor_console.text import visible
 from mentor_console.trajectory.beside import compare
 from mentor_console.trajectory.case import case_of
 from mentor_console.trajectory.conversation import TURNS, conversation, whole_text
-from mentor_console.trajectory.rewarded import explain, preset_of
+from mentor_console.trajectory.rewarded import explain, preset_of, reward_at
 from mentor_console.trajectory.timeline import timeline
 from mentor_console.trajectory.tokens import PAGE, tokens
 
@@ -55,8 +55,8 @@ async def opened(console: Console, request: Request, key: str) -> Opened:
         NotFoundError: there is none that the reader may see.
     """
     authorization = session_of(request.scope).authorization
+    await console.index.require(authorization, await console.index.run(lambda connection: job_of(connection, key)))
     stored = await console.index.run(lambda connection: load(connection, console.index.folder, key))
-    await console.index.require(authorization, stored.row["job"])
     jobs = await console.index.visible(authorization)
 
     def more(connection: sqlite3.Connection) -> Opened:
@@ -148,10 +148,12 @@ def _reward(found: Opened, preset: str) -> dict[str, Any]:
     chosen = preset or own
     correct = found.stored.row["correct"]
     explained = None
-    if chosen and found.question is not None and correct is not None:
-        explained = explain(found.trajectory, found.question, chosen, bool(correct))
+    spec = reward_at(chosen, found.spec, found.stored.row["step"]) if chosen else None
+    if spec is not None and found.question is not None and correct is not None:
+        explained = explain(found.trajectory, found.question, spec, bool(correct))
     verdict = found.trajectory.metadata.get("verdict")
     return {
         "given": dict(found.stored.reward), "preset": chosen, "own": own, "explained": explained,
+        "annealed": spec is not None and spec.weights != load_preset(chosen).weights,
         "verdict": verdict if isinstance(verdict, dict) else {},
     }  # fmt: skip

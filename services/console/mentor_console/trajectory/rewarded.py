@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from mentor.errors import UserError
-from mentor.rewards import RewardResult, RewardSpec, load_preset, preset_names, score
+from mentor.rewards import RewardResult, RewardSpec, Weights, load_preset, preset_names, score
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Question, Reference, Trajectory
@@ -29,15 +31,37 @@ def preset_of(spec: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) and named in preset_names() else ""
 
 
-def explain(trajectory: Trajectory, question: Question, preset: str, correct: bool) -> Explained:
-    """The components under a preset. No judge is asked: ``correct`` is what it said when the trajectory was scored.
+def reward_at(preset: str, job: Mapping[str, Any], step: int | None) -> RewardSpec:
+    """A preset; where it is the job's own and that changes its weights as training goes on, with those of the step.
+
+    From the preset's at the first step in a straight line to ``reward_weights_end`` at ``reward_anneal_steps``, and on as
+    those: what the trainer scored the step's rollouts with.
 
     Raises:
         UserError: there is no such preset.
     """
     if preset not in preset_names():
         raise UserError(f"unknown reward preset {preset!r}", field="preset", allowed=", ".join(preset_names()))
-    spec = load_preset(preset)
+    spec, end, steps = load_preset(preset), job.get("reward_weights_end"), job.get("reward_anneal_steps")
+    if (
+        preset != preset_of(job)
+        or step is None
+        or not isinstance(end, Mapping)
+        or not isinstance(steps, int)
+        or steps < 2
+    ):
+        return spec
+    try:
+        last = Weights.model_validate(dict(end)).model_dump()
+    except ValidationError:
+        return spec
+    share = min(1.0, max(0, step - 1) / (steps - 1))
+    mixed = {name: (1 - share) * weight + share * last[name] for name, weight in spec.weights.model_dump().items()}
+    return spec.model_copy(update={"weights": Weights.model_validate(mixed)})
+
+
+def explain(trajectory: Trajectory, question: Question, spec: RewardSpec, correct: bool) -> Explained:
+    """The components under a reward. No judge is asked: ``correct`` is what it said when the trajectory was scored."""
 
     def judged(answer: str | None, golds: object) -> bool:
         return correct
