@@ -14,6 +14,8 @@ from typing import Any, Literal
 from mentor.errors import UserError
 
 Look = Literal["text", "number", "choice", "json"]
+_TELLING = 16
+"""Characters of a digest or a job's id that are in the path of what it names."""
 _FIRST = (
     "questions", "train_files", "suites", "own", "models", "model", "model.path", "model.url", "model.name", "suite",
     "samples", "max_questions", "tools", "judge", "algorithm", "total_steps",
@@ -141,12 +143,27 @@ def from_json(text: str) -> dict[str, Any]:
     return found
 
 
-def place_of(fields: list[Field], error: UserError) -> str:
-    """The field of the form at which an error is shown; "" where it is of none."""
+def place_of(fields: list[Field], error: UserError, values: Mapping[str, str] | None = None) -> str:
+    """The field of the form at which an error is shown; "" where it is of none.
+
+    Args:
+        values: what was filled in: an error that names a file is shown at the field that holds it.
+    """
     at = error.field or ""
     names = {field.name for field in fields}
+    for name, text in (values or {}).items():
+        if name in names and at not in names and _same_file(at, text):
+            return name
     while at and at not in names:
         if below := next((name for name in sorted(names) if name.startswith(f"{at}.")), None):
             return below
         at = at.rpartition(".")[0]
     return at
+
+
+def _same_file(path: str, text: str) -> bool:
+    """Whether a path at the service is what a value names: itself, or ``file:DIGEST/NAME`` and ``artifact:JOB/NAME`` there."""
+    scheme, _, rest = text.partition(":")
+    owner, _, name = rest.partition("/")
+    known = scheme in ("file", "artifact") and bool(name) and owner[:_TELLING] in path
+    return bool(path) and (path == text or (known and path.endswith(f"/{name}")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -14,8 +15,11 @@ from sse_starlette import EventSourceResponse
 from mentor_console.context import Console
 from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
+from mentor_console.index.gather import gathered
+from mentor_console.jobs.causes import Cause, causes_of
 from mentor_console.jobs.chain import children, references
 from mentor_console.jobs.directory import Found, artifacts, find, job_path, listed, resource
+from mentor_console.jobs.evidence import shown_by
 from mentor_console.jobs.following import Following
 from mentor_console.text import visible
 
@@ -27,7 +31,7 @@ def router(console: Console) -> APIRouter:
     """The routes."""
     routes = APIRouter(route_class=telling(console.renderer))
     following = Following(console.upstream)
-    logs: dict[tuple[str, str, int], tuple[float, str]] = {}
+    logs: dict[tuple[str, str, int, float | None], tuple[float, str]] = {}
 
     @routes.get("/jobs/{job_id}", response_class=HTMLResponse)
     async def one(request: Request, job_id: str) -> HTMLResponse:
@@ -35,11 +39,31 @@ def router(console: Console) -> APIRouter:
         found = await find(console, request, job_id)
         committed = await artifacts(console, request, found)
         family = children(job_id, (await listed(console, request)).jobs)
+        causes, complete = await _why(request, found)
         return console.renderer.respond(
             request, "job.html.j2", title=f"Job {job_id}", job=found.job, service=found.service, artifacts=committed,
             parents=sorted(set(references(found.job.spec))), children=family, waits=waits(found),
-            log=await _log(request, found, 200), page=page_of(found),
+            log=await _log(request, found, 200), page=page_of(found), causes=causes, gathering=not complete,
         )  # fmt: skip
+
+    async def _why(request: Request, found: Found) -> tuple[list[Cause], bool]:
+        """What is wrong with a job, and whether everything that it left has been looked at."""
+        authorization = session_of(request.scope).authorization
+        console.gatherer.seen(authorization)
+        jobs = await console.index.visible(authorization)
+
+        def look(connection: sqlite3.Connection) -> tuple[list[Cause], bool]:
+            shown = shown_by(connection, console.index.folder, found.job, jobs)
+            return [*causes_of(found.job), *shown], gathered(connection, found.job)
+
+        return await console.index.run(look)
+
+    @routes.get("/api/jobs/{job_id}/gathered")
+    async def gathered_yet(request: Request, job_id: str) -> dict[str, bool]:
+        """Whether the trajectories of a job that has ended are in the index: a page that is open is then made again."""
+        found = await find(console, request, job_id)
+        console.gatherer.seen(session_of(request.scope).authorization)
+        return {"gathered": await console.index.run(lambda connection: gathered(connection, found.job))}
 
     @routes.get("/api/jobs/{job_id}/events")
     async def events(
@@ -57,8 +81,8 @@ def router(console: Console) -> APIRouter:
         return PlainTextResponse(await _log(request, await find(console, request, job_id), tail))
 
     async def _log(request: Request, found: Found, tail: int) -> str:
-        """Asked of the service once in a while, whoever many look."""
-        key = (found.service, found.job.id, tail)
+        """Asked of the service once in a while, whoever many look; anew when the job has ended: its last words came then."""
+        key = (found.service, found.job.id, tail, found.job.finished_at)
         until, text = logs.get(key, (0.0, ""))
         if time.monotonic() > until:
             authorization = session_of(request.scope).authorization

@@ -17,12 +17,15 @@ from mentor.jobs.model import ARTIFACT_SCHEME
 from mentor_console.context import Console
 from mentor_console.front.gate import session_of
 from mentor_console.front.page_errors import telling
+from mentor_console.jobs.causes import TEMPLATE, UNAPPENDABLE, UNPARSED
 from mentor_console.jobs.directory import find, listed
 from mentor_console.jobs.examples import EXAMPLES, QUESTIONS, questions
 from mentor_console.jobs.examples import spec_of as example_spec
 from mentor_console.jobs.form import Field, fields_of, from_json, place_of, spec_of, values_of
 from mentor_console.settings import JOB_SERVICES
 
+_CHECK_S = 180.0
+"""For a service to read questions and model before it takes a job; a first one loads what reads them."""
 _OWN = ("csrf", "key", "as_json", "upload", "upload_field")
 
 
@@ -46,11 +49,13 @@ def router(console: Console) -> APIRouter:
         request: Request, service: str, kind: str, fields: list[Field], values: Mapping[str, str], as_json: str,
         error: UserError | None = None,
     ) -> HTMLResponse:  # fmt: skip
-        at = place_of(fields, error) if error else ""
+        at = place_of(fields, error, values) if error else ""
+        told = _told(error, at) if error else ""
         files = [f.name for f in fields if f.name in ("questions", "tools", "reference")]
         return console.renderer.respond(
             request, "submit.html.j2", 400 if error else 200, title=f"New {kind} job", service=service, kind=kind,
-            fields=fields, values=values, as_json=as_json, error=error, at=at, key=secrets.token_urlsafe(16), files=files,
+            fields=fields, values=values, as_json=as_json, error=error, told=told, at=at, files=files,
+            key=secrets.token_urlsafe(16),
         )  # fmt: skip
 
     @routes.get("/jobs/new/{service}/{kind}", response_class=HTMLResponse)
@@ -72,7 +77,7 @@ def router(console: Console) -> APIRouter:
             spec = from_json(as_json) if whole else spec_of(fields, values)
             body = {"kind": kind, "spec": spec, "idempotency_key": str(sent.get("key") or "") or None}
             authorization = session_of(request.scope).authorization
-            answer = await console.upstream.call(authorization, service, "POST", "/v1/jobs", json=body)
+            answer = await console.upstream.call(authorization, service, "POST", "/v1/jobs", json=body, timeout=_CHECK_S)
         except UserError as error:
             if error.http_status in (401, 403):
                 raise
@@ -109,3 +114,14 @@ def router(console: Console) -> APIRouter:
         return RedirectResponse(address, 303)
 
     return routes
+
+
+def _told(error: UserError, at: str) -> str:
+    """What is wrong, in a line; of a path at the service that a field named, the file's name is enough."""
+    path = error.field or ""
+    told = error.message.replace(path, path.rpartition("/")[2]) if at and path != at and "/" in path else error.message
+    if UNAPPENDABLE.search(told):
+        return f"{TEMPLATE}: {told}"
+    if at == "tools" and UNPARSED.search(told):
+        return f"{told}. Mend that line, and submit the file again: tools are read before anything runs"
+    return told

@@ -88,4 +88,14 @@
     setTimeout(output, 3000);
   }
   output();
+
+  // What the trajectories show of a job that has ended is in the page that is made when they are in the index.
+  async function gathered(tries) {
+    try {
+      const answer = await fetch(`/api/jobs/${encodeURIComponent(id)}/gathered`);
+      if (answer.ok && (await answer.json()).gathered) { location.reload(); return; }
+    } catch { /* it is asked again */ }
+    if (tries > 0) setTimeout(gathered, 2000, tries - 1);
+  }
+  if (page.dataset.gathering !== undefined) setTimeout(gathered, 1000, 60);
 })();
