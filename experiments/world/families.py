@@ -116,12 +116,12 @@ def new_model(size: str, words: PreTrainedTokenizerBase, seed: int) -> PreTraine
 def training_problem(rng: random.Random, shares: Shares) -> Problem:
     """A question of pre-training: any length and size of numbers, usual or made-up names; never of an evaluation."""
     numbers = LARGE if rng.random() < LARGE_SHARE else SMALL
-    names = "known" if rng.random() < ALIASED_SHARE else "usual"
-    return sample(rng, shares.draw(rng), numbers, test=False, names=names)
+    varied = rng.random() < VARIED_SHARE
+    return sample(rng, shares.draw(rng), numbers, test=False, names="varied" if varied else "usual")
 
 
 LARGE_SHARE = 0.4
-ALIASED_SHARE = 0.35
+VARIED_SHARE = 0.35
 
 
 def _texts(seed: int, acting: habits.Habits, family: habits.Family) -> Iterator[str]:

@@ -121,9 +121,9 @@ DISTRACTORS = (
 OPERATIONS = {operation.name: operation for operation in (*STEPS, *DISTRACTORS)}
 STEP_NAMES = tuple(operation.name for operation in STEPS)
 SYLLABLES = ("_ka", "_lo", "_mi", "_ru", "_ze", "_no", "_si", "_pa", "_bu", "_ve", "_gi", "_ho")
-"""Of made-up endings of tool names; each is a token, so that an unseen ending is known tokens in a new order."""
-HELD_OUT_ENDINGS = 4
-"""One made-up ending in so many is kept for the questions with unseen tools."""
+"""Of made-up endings of tool names, each one token: pre-training varies names, lest a name alone say what is on offer."""
+UNUSED_ENDINGS = 4
+"""One made-up ending in so many is left out of pre-training, for tests of whether a model reads a name off the prompt."""
 
 
 def held_out_pair(first: str, second: str) -> bool:
@@ -131,11 +131,11 @@ def held_out_pair(first: str, second: str) -> bool:
     return zlib.crc32(f"{first}>{second}".encode()) % 6 == 0
 
 
-def ending(rng: random.Random, *, held_out: bool) -> str:
+def ending(rng: random.Random) -> str:
     """A made-up ending of a tool's name, of two syllables: ``add`` becomes ``add_ka_lo``."""
     while True:
         made = "".join(rng.choices(SYLLABLES, k=2))
-        if (zlib.crc32(made.encode()) % HELD_OUT_ENDINGS == 0) == held_out:
+        if zlib.crc32(made.encode()) % UNUSED_ENDINGS:
             return made
 
 

@@ -1,8 +1,8 @@
 """Chains of steps as questions: what is asked, the calls that solve it, the tools on offer, and the sets that share nothing.
 
 A question is identified by its steps and numbers. One in six, by a hash of those, is kept for evaluation; pairs of
-neighbouring steps and made-up tool names are held out likewise. So no question of an evaluation occurs in pre-training or in
-training, whatever the seed (``disjoint`` checks it).
+neighbouring steps are held out likewise, and two kinds of steps are kept out of training. So no question of an evaluation
+occurs in pre-training or in training, whatever the seed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ from mentor.tools import ToolSpec
 from mentor.trajectory import Question
 
 Split = Literal["train", "in_domain", "ood_numbers", "ood_combinations", "ood_tools"]
+Names = Literal["usual", "varied"]
+Steps = Literal["all", "trained", "untrained"]
 SPLITS: tuple[Split, ...] = ("train", "in_domain", "ood_numbers", "ood_combinations", "ood_tools")
 OFFERED = 8
 """Tools on offer: those that are needed, and others in a random order."""
 TEST_SHARE = 6
 OPENINGS = ("Start with {a}.", "Take {a}.", "There are {a}.")
 ENDINGS = ("What is the result?", "What comes out?", "How many is that?")
+TRIES = 300
 DISTRACTING = 0.5
 """Share of the tools that are not needed which no step ever needs."""
 
@@ -53,6 +56,9 @@ LARGE = Range(start=(101, 999), factor=(3, 19), operand=(11, 99), limit=99_999)
 LARGE_FACTORS = frozenset({"multiply", "divide"})
 LONG = 4
 """From so many steps on a chain is long: it ends in a step whose outcome cannot be guessed from the question's last number."""
+UNTRAINED = ("remainder", "larger")
+"""Steps that occur in pre-training and in the questions with untrained tools, in no other set."""
+TRAINED = tuple(name for name in STEP_NAMES if name not in UNTRAINED)
 _OPEN_ENDED = frozenset({"add", "subtract", "multiply", "double", "square"})
 
 
@@ -102,21 +108,31 @@ def has_held_out_pair(operations: Sequence[str]) -> bool:
 
 
 def sample(
-    rng: random.Random, length: int, numbers: Range, *, test: bool, unseen_pair: bool = False, names: str = "usual"
+    rng: random.Random,
+    length: int,
+    numbers: Range,
+    *,
+    test: bool,
+    unseen_pair: bool = False,
+    names: Names = "usual",
+    steps: Steps = "all",
 ) -> Problem:
     """A random question of ``length`` steps.
 
     Args:
         unseen_pair: with a held-out combination of neighbouring steps; else without any.
-        names: of the tools: ``usual``, ``known`` (with made-up endings that pre-training may use) or ``unseen``.
+        names: of the tools: ``usual``, or ``varied`` (with made-up endings, in pre-training).
+        steps: ``all`` (pre-training), ``trained``, or ``untrained``: at least one that is kept out of training.
     """
     while True:
-        operations = rng.choices(STEP_NAMES, k=length)
+        operations = rng.choices(TRAINED if steps == "trained" else STEP_NAMES, k=length)
+        if steps == "untrained" and not set(operations) & set(UNTRAINED):
+            continue
         if has_held_out_pair(operations) != unseen_pair or (length >= LONG and operations[-1] not in _OPEN_ENDED):
             continue
         found = _chain(rng, operations, numbers)
         if found is not None and is_test(found) == test:
-            return replace(found, names=_offer(rng, operations, names))
+            return replace(found, names=_offer(rng, operations, names, STEP_NAMES if steps == "all" else TRAINED))
 
 
 def _chain(rng: random.Random, operations: Sequence[str], numbers: Range) -> Problem | None:
@@ -147,17 +163,17 @@ def _text(rng: random.Random, start: int, steps: Sequence[Step]) -> str:
     return " ".join([*sentences, rng.choice(ENDINGS)])
 
 
-def _offer(rng: random.Random, operations: Sequence[str], names: str) -> dict[str, str]:
+def _offer(rng: random.Random, operations: Sequence[str], names: Names, others: Sequence[str]) -> dict[str, str]:
     needed = list(dict.fromkeys(operations))
     useless = [operation.name for operation in DISTRACTORS]
-    useful = [name for name in STEP_NAMES if name not in needed]
+    useful = [name for name in others if name not in needed]
     while len(needed) < OFFERED:
         pool = useless if (rng.random() < DISTRACTING and useless) or not useful else useful
         needed.append(pool.pop(rng.randrange(len(pool))))
     rng.shuffle(needed)
     if names == "usual":
         return {name: name for name in needed}
-    return {name: name + ending(rng, held_out=names == "unseen") for name in needed}
+    return {name: name + ending(rng) for name in needed}
 
 
 @dataclass(frozen=True)
@@ -177,6 +193,7 @@ def problems(split: Split, count: int, seed: int, shares: Shares) -> list[Proble
     found: dict[str, Problem] = {}
     total = sum(shares.lengths)
     bounds = [sum(shares.lengths[: index + 1]) / total for index in range(len(shares.lengths))]
+    longer, missed = 0, 0
     while len(found) < count:
         place = (len(found) + 0.5) / count
         length = 1 + sum(place > bound for bound in bounds)
@@ -184,12 +201,15 @@ def problems(split: Split, count: int, seed: int, shares: Shares) -> list[Proble
             length = max(2, length)
         problem = sample(
             rng,
-            length,
+            min(len(bounds), length + longer),
             LARGE if split == "ood_numbers" else SMALL,
             test=split != "train",
             unseen_pair=split == "ood_combinations",
-            names="unseen" if split == "ood_tools" else "usual",
+            steps="untrained" if split == "ood_tools" else "trained",
         )
+        # There are only so many short chains of small numbers: once they are used up, the next longer ones stand in.
+        missed = missed + 1 if problem.identity in found else 0
+        longer = int(missed > TRIES or (longer > 0 and place < bounds[0]))
         found.setdefault(problem.identity, problem)
     return list(found.values())
 
