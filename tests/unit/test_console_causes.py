@@ -11,7 +11,7 @@ from mentor.errors import UserError
 from mentor.jobs.model import Job, JobState
 from mentor.trajectory import Observation, ToolCall, Trajectory, Turn
 from mentor_console.index.facts import Origin
-from mentor_console.index.ingest import ingest, ingest_questions
+from mentor_console.index.ingest import Writing, ingest, ingest_questions
 from mentor_console.index.schema import connect, prepare
 from mentor_console.jobs.causes import causes_of
 from mentor_console.jobs.evidence import shown_by
@@ -77,8 +77,9 @@ def shown(folder: Path, lines: list[dict[str, Any]], kind: str = "teacher", **sp
     write_lines(folder / "q.jsonl", [{"id": f"q{n}", "question": "What?", "answers": ["7"]} for n in range(9)])
     for number, name in enumerate(("t", "q")):
         connection.execute(f"INSERT INTO files VALUES ({number}, 'teacher-1', '', '', '', '{name}.jsonl', '')")
-    ingest(connection, folder / "t.jsonl", 0, Origin("teacher-1", kind))
-    ingest_questions(connection, folder / "q.jsonl", 1, "teacher-1")
+    with Writing(connection) as writing:
+        ingest(writing, folder / "t.jsonl", 0, Origin("teacher-1", kind))
+        ingest_questions(writing, folder / "q.jsonl", 1, "teacher-1")
     found = shown_by(connection, folder, job(kind, spec=spec), None)
     connection.close()
     return [f"{cause.what} | {cause.where} | {cause.link}" for cause in found]

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.console.made import write_jobs
 from mentor.errors import UserError
 from mentor_console.index.facts import Origin
-from mentor_console.index.ingest import ingest
+from mentor_console.index.ingest import Writing, ingest
 from mentor_console.index.lines import LONGEST, UnreadableError, read
 from mentor_console.index.query import COUNTED, Filters, facets, find
 from mentor_console.index.schema import connect, prepare
@@ -38,7 +38,8 @@ class Indexed:
             for file in [path] if path.is_file() else sorted(path.rglob("*.jsonl")):
                 number += 1
                 origin = self._origin(path.name, kind, file)
-                ingest(self.connection, file, number, origin)
+                with Writing(self.connection) as writing:
+                    ingest(writing, file, number, origin)
                 self.lines += [(json.loads(line), origin) for line in file.read_text().splitlines()]
 
     @staticmethod
@@ -148,7 +149,8 @@ def test_the_last_word_on_a_sample_counts_and_an_index_that_is_fed_twice_says_th
     first, last = ({"question_id": "q", "question": word, "turns": []} for word in ("before", "after"))
     path.write_text(f"{json.dumps(first)}\n{json.dumps(last)}\n")
     for _ in range(2):
-        ingest(connection, path, 1, Origin("j", "teacher"))
+        with Writing(connection) as writing:
+            ingest(writing, path, 1, Origin("j", "teacher"))
         (row,) = find(connection, Filters()).rows
         assert row["title"] == "after" and find(connection, Filters(text="before")).rows == ()
         assert len(find(connection, Filters(text="after")).rows) == 1
@@ -168,7 +170,8 @@ def test_a_line_that_is_too_long_is_found_and_those_after_it_are_read(tmp_path: 
     path = tmp_path / "x.jsonl"
     long = json.dumps({"question_id": "long", "question": "x" * 2 * LONGEST})
     path.write_text(f"{long}\n" + json.dumps({"question_id": "after", "question": "short", "turns": []}) + "\n")
-    assert ingest(connection, path, 1, Origin("j", "teacher")) == 2
+    with Writing(connection) as writing:
+        assert ingest(writing, path, 1, Origin("j", "teacher")) == 2
     after, before = find(connection, Filters()).rows
     assert (before["termination"], before["length"]) == ("unreadable", len(long) + 1)
     assert after["question"] == "after" and path.read_bytes()[after["offset"] :].startswith(b'{"question_id": "after"')

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mentor_console.index.facts import Origin
-from mentor_console.index.ingest import ingest, ingest_questions
+from mentor_console.index.ingest import Writing, ingest, ingest_questions
 from mentor_console.index.leaving import drop, gone, keep_within, measured
 from mentor_console.index.query import Filters, find
 from mentor_console.index.schema import connect, prepare
@@ -41,8 +41,9 @@ class Cache:
             "INSERT INTO files VALUES (?, ?, 'run', '', '', ?, '')", (number, job, str(path.relative_to(self.folder)))
         )
         self.connection.execute("INSERT INTO done VALUES (?, 'run', '', NULL)", (job,))
-        ingest(self.connection, path, number, Origin(job, *list(vars(ORIGIN).values())[1:]))
-        ingest_questions(self.connection, write_lines(self.place(job) / "q.jsonl", [{"id": "q"}]), number, job)
+        with Writing(self.connection) as writing:
+            ingest(writing, path, number, Origin(job, *list(vars(ORIGIN).values())[1:]))
+            ingest_questions(writing, write_lines(self.place(job) / "q.jsonl", [{"id": "q"}]), number, job)
         measured(self.connection, job, self.place(job))
         return job
 

@@ -11,7 +11,7 @@ import pytest
 
 from mentor_console.index import query
 from mentor_console.index.facts import Origin
-from mentor_console.index.ingest import ingest
+from mentor_console.index.ingest import Writing, ingest
 from mentor_console.index.phrases import Looking, phrases_of, spell
 from mentor_console.index.query import Filters, Page, facets_of, find
 from mentor_console.index.schema import connect, prepare
@@ -35,7 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     prepare(made)
     connection = connect(made)
     connection.execute("INSERT INTO files VALUES (0, 'j', '', '', '', 't.jsonl', '')")
-    ingest(connection, made / "t.jsonl", 0, Origin("j", "teacher"))
+    with Writing(connection) as writing:
+        ingest(writing, made / "t.jsonl", 0, Origin("j", "teacher"))
     connection.close()
     return made
 

@@ -23,7 +23,7 @@ from mentor.errors import ForbiddenError, InfrastructureError, MentorError, NotF
 from mentor.jobs.client import JobClient
 from mentor.jobs.model import MAX_LIST, Artifact, Job
 from mentor_console.index.fetched import Fetched, unpack, wanted
-from mentor_console.index.ingest import ingest, ingest_questions
+from mentor_console.index.ingest import Writing, ingest, ingest_questions
 from mentor_console.index.leaving import drop, keep_within, measured
 from mentor_console.index.schema import connect
 from mentor_console.settings import JOB_SERVICES, ConsoleSettings
@@ -148,8 +148,9 @@ class Gatherer:
             drop(connection, self._settings.cache, job.id, artifact.name)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            for fetched in unpack(job, artifact, download, folder):
-                self._index(connection, job, artifact, fetched)
+            with Writing(connection) as writing:
+                for fetched in unpack(job, artifact, download, folder):
+                    self._index(writing, job, artifact, fetched)
         except (InfrastructureError, sqlite3.Error):
             raise
         except (MentorError, OSError, ValueError) as error:
@@ -158,17 +159,17 @@ class Gatherer:
         measured(connection, job.id, self._folder(job.id))
         _mark(connection, job.id, artifact.name, artifact.sha256, problem)
 
-    def _index(self, connection: sqlite3.Connection, job: Job, artifact: Artifact, fetched: Fetched) -> None:
-        found = connection.execute(
+    def _index(self, writing: Writing, job: Job, artifact: Artifact, fetched: Fetched) -> None:
+        found = writing.connection.execute(
             "INSERT INTO files (job, artifact, sha256, member, path, content) VALUES (?, ?, ?, ?, ?, ?)",
             (job.id, artifact.name, artifact.sha256, fetched.member,
              str(fetched.path.relative_to(self._settings.cache)), fetched.content),
         )  # fmt: skip
         number = int(found.lastrowid or 0)
         if fetched.content == "questions":
-            ingest_questions(connection, fetched.path, number, job.id)
+            ingest_questions(writing, fetched.path, number, job.id)
         else:
-            self._lines.inc(ingest(connection, fetched.path, number, fetched.origin))
+            self._lines.inc(ingest(writing, fetched.path, number, fetched.origin))
 
     def _forget_gone(self, connection: sqlite3.Connection, client: JobClient, service: str, listed: set[str]) -> None:
         """Jobs that the service no longer has leave index and disk. Only the console's own key can tell that."""

@@ -1,4 +1,4 @@
-"""Files into the index, in batches that each are one transaction: a reader sees whole batches, a crash loses at most one."""
+"""Files into the index, in batches: a reader sees whole transactions, a crash loses at most one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 
 from mentor_console.index.facts import Facts, Origin, body_of, facts_of, unreadable
 from mentor_console.index.lines import LONGEST, UnreadableError, read
 
 _BATCH = 1000
+_TOGETHER = 5000
+"""Rows to a transaction: each of them writes a segment of the full-text table, and segments have to be merged."""
+_BUFFER = 1024 * 1024
 _COLUMNS = (
     "id", "key", "job", "kind", "model", "suite", "arm", "question", "sample", "step", "correct", "termination", "reward",
     "tools", "errors", "calls", "turns", "tokens", "seconds", "title", "file", "offset", "length",
@@ -27,7 +31,32 @@ def key_of(origin: Origin, question: str, sample: int) -> str:
     return blake2b(joined.encode("utf-8", "replace"), digest_size=10).hexdigest()
 
 
-def ingest(connection: sqlite3.Connection, path: Path, file: int, origin: Origin) -> int:
+class Writing:
+    """Transactions over several files; one that fails leaves what was committed before it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        # Not IMMEDIATE, which would lock people's notes too; of the index there is no other writer.
+        self.connection.execute("BEGIN")
+        return self
+
+    def added(self, rows: int) -> None:
+        """So many more; commits where there are enough."""
+        self._rows += rows
+        if self._rows >= _TOGETHER:
+            self.connection.execute("COMMIT")
+            self._rows = 0
+            self.connection.execute("BEGIN")
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        if self.connection.in_transaction:  # an error of the disk has ended it
+            self.connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def ingest(writing: Writing, path: Path, file: int, origin: Origin) -> int:
     """Index the trajectories of a file; the last word on a (question, sample) counts. Returns how many lines it had."""
     batch: list[tuple[Facts, int, int]] = []
     lines = 0
@@ -39,13 +68,13 @@ def ingest(connection: sqlite3.Connection, path: Path, file: int, origin: Origin
         batch.append((facts, offset, length))
         lines = number
         if len(batch) >= _BATCH:
-            _write(connection, batch, file, origin)
+            _write(writing, batch, file, origin)
             batch = []
-    _write(connection, batch, file, origin)
+    _write(writing, batch, file, origin)
     return lines
 
 
-def ingest_questions(connection: sqlite3.Connection, path: Path, file: int, job: str) -> None:
+def ingest_questions(writing: Writing, path: Path, file: int, job: str) -> None:
     """Remember where a file's questions stand, with their answers and references."""
     rows = []
     for line, offset, length in _lines(path):
@@ -55,15 +84,14 @@ def ingest_questions(connection: sqlite3.Connection, path: Path, file: int, job:
             continue
         if isinstance(name, str):
             rows.append((name, file, job, offset, length))
-    connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("INSERT OR REPLACE INTO questions VALUES (?, ?, ?, ?, ?)", rows)
-    connection.execute("COMMIT")
+    writing.connection.executemany("INSERT OR REPLACE INTO questions VALUES (?, ?, ?, ?, ?)", rows)
+    writing.added(len(rows))
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, int, int]]:
     """Lines, where they begin, and how long they are; of one that is too long, the beginning."""
     offset = 0
-    with path.open("rb") as file:
+    with path.open("rb", buffering=_BUFFER) as file:
         while line := file.readline(LONGEST):
             length, last = len(line), line
             while len(last) == LONGEST and not last.endswith(b"\n") and (last := file.readline(LONGEST)):
@@ -73,23 +101,17 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int, int]]:
             offset += length
 
 
-def _write(connection: sqlite3.Connection, batch: list[tuple[Facts, int, int]], file: int, origin: Origin) -> None:
+def _write(writing: Writing, batch: list[tuple[Facts, int, int]], file: int, origin: Origin) -> None:
     if not batch:
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        first = _next_id(connection)
-        rows = [_row(*entry, file, origin, first + place) for place, entry in enumerate(batch)]
-        latest = {row["key"]: row for row in rows}
-        keys = [(key,) for key in latest]
-        connection.executemany("DELETE FROM trajectories WHERE key = ?", keys)
-        connection.executemany(_INSERT, list(latest.values()))
-        bodies = ((first + place, body_of(facts, origin)) for place, (facts, _, _) in enumerate(batch))
-        connection.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", bodies)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+    connection, first = writing.connection, _next_id(writing.connection)
+    rows = [_row(*entry, file, origin, first + place) for place, entry in enumerate(batch)]
+    latest = {row["key"]: row for row in rows}
+    connection.executemany("DELETE FROM trajectories WHERE key = ?", [(key,) for key in latest])
+    connection.executemany(_INSERT, list(latest.values()))
+    bodies = ((first + place, body_of(facts, origin)) for place, (facts, _, _) in enumerate(batch))
+    connection.executemany("INSERT INTO words (rowid, body) VALUES (?, ?)", bodies)
+    writing.added(len(batch))
 
 
 def _next_id(connection: sqlite3.Connection) -> int:
