@@ -132,10 +132,10 @@ def test_a_training_job_shows_its_last_words_when_it_has_ended(page: Page, stack
         metrics = {"step": 2, "total": 2, "reward": 0.875}
         told = {"fraction": 1.0, "message": "step 2/2", "metrics": metrics}
         stack.store.record(job.id, claim.fence, "progress", told, progress=1.0, metrics=metrics)
-        stack.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={"step": 2, "total_steps": 2})
-        expect(page.locator("#state")).to_have_text("succeeded")
-        expect(page.locator("#log")).to_contain_text("the last words")
-        expect(page.locator("#metrics")).to_contain_text("0.875")
+    stack.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={"step": 2, "total_steps": 2})
+    expect(page.locator("#state")).to_have_text("succeeded")
+    expect(page.locator("#log")).to_contain_text("the last words")
+    expect(page.locator("#metrics")).to_contain_text("0.875")
 
 
 def test_no_page_has_a_serious_fault_and_none_is_wider_than_its_window(
