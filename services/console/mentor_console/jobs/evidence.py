@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from mentor_console.index.stored import Stored, load, question_of
 from mentor_console.jobs.causes import Cause, models, named
 from mentor_console.jobs.directory import small
 
-_READ, _FEWEST = 100, 3
+_READ, _FEWEST, _MOST = 100, 3, 10
 _OF_THE_MODEL = ("invalid_arguments", "unknown_tool", "malformed_call")
 _CHARACTERS_PER_TOKEN = 12
 """More than any text of JSON has: tools with more characters than that per token of the prompt are not in the prompt."""
@@ -30,7 +31,7 @@ def shown_by(connection: sqlite3.Connection, folder: Path, job: Job, jobs: Colle
     if not read:
         return _by_figures(job)
     told = [stored.trajectory for stored in read if stored.trajectory is not None]
-    broken = list(_broken_tools(job, told))
+    broken = list(islice(_broken_tools(job, told), _MOST))
     return broken or _unused(job, told, question_of(connection, folder, read[0], job.spec, jobs))
 
 

@@ -77,7 +77,9 @@ def router(console: Console) -> APIRouter:
             spec = from_json(as_json) if whole else spec_of(fields, values)
             body = {"kind": kind, "spec": spec, "idempotency_key": str(sent.get("key") or "") or None}
             authorization = session_of(request.scope).authorization
-            answer = await console.upstream.call(authorization, service, "POST", "/v1/jobs", json=body, timeout=_CHECK_S)
+            answer = await console.upstream.call(
+                authorization, service, "POST", "/v1/jobs", json=body, timeout=_CHECK_S
+            )
         except UserError as error:
             if error.http_status in (401, 403):
                 raise
