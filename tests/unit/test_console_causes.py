@@ -108,6 +108,12 @@ def test_prompts_too_short_for_the_tools_show_that_the_template_left_them_out(
     assert "never saw its tools" in said and "more than 30 tokens" in said and "(/models/m)" in said
 
 
+@pytest.mark.parametrize("tools", [["add"], "file:abc/tools.py"])
+def test_few_tools_and_tools_that_are_not_known_here_are_no_proof(tmp_path: Path, tools: list[str] | str) -> None:
+    lines = [told(n, calls=True, ok=True, tokens=60) for n in range(4)]
+    assert shown(tmp_path, lines, "train", tools=tools) == []
+
+
 def test_a_model_that_saw_its_tools_and_called_none_is_told_apart(tmp_path: Path) -> None:
     (said,) = shown(tmp_path, [told(n, calls=False, ok=True, tokens=2000) for n in range(4)])
     assert "None of the last 4 trajectories called a tool" in said

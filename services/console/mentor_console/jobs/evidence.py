@@ -73,16 +73,15 @@ def _broken_tools(job: Job, told: Iterable[Trajectory]) -> Iterable[Cause]:
 
 
 def _file_of(job: Job) -> str:
-    return (
-        named(job, "tools")
-        if isinstance(job.spec.get("tools"), str)
-        else "the tools that the questions bring, or the sandbox has"
-    )
+    """Where a tool is written; an evaluation's ``tools`` says which sides it has, and names no file."""
+    if job.kind != "evaluation" and isinstance(job.spec.get("tools"), str):
+        return named(job, "tools")
+    return "the tools that the questions bring, or the sandbox has"
 
 
 def _unused(job: Job, told: list[Trajectory], question: Question | None) -> list[Cause]:
     """Tools that the model never saw, or that nobody called."""
-    size = _size_of_tools(question)
+    size = _size_of_tools(job, question)
     if len(told) < _FEWEST or size == 0 or (size is None and job.spec.get("tools") == []):
         return []
     called = any(turn.tool_calls for trajectory in told for turn in trajectory.turns)
@@ -118,12 +117,15 @@ def _prompt(trajectory: Trajectory, counted: bool) -> int:
     return (trajectory.turns[0].prompt_tokens or 0) if counted and trajectory.turns else 0
 
 
-def _size_of_tools(question: Question | None) -> int | None:
-    """Characters of the tools that a question offers; None where that is not known here."""
-    if question is None:
+def _size_of_tools(job: Job, question: Question | None) -> int | None:
+    """Characters of the tools that a question offers in this job; None where that is not known here."""
+    named_by_job = job.spec.get("tools")
+    brings = question is not None and (question.tools is not None or question.func_schemas is not None)
+    if question is None or (isinstance(named_by_job, str) and not brings):
         return None
+    default = tuple(map(str, named_by_job)) if isinstance(named_by_job, list) else None
     try:
-        return sum(len(json.dumps(tool.openai())) for tool in ToolRegistry().for_question(question))
+        return sum(len(json.dumps(tool.openai())) for tool in ToolRegistry(default=default).for_question(question))
     except MentorError:
         return None
 
