@@ -77,16 +77,32 @@ def new_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen2ForCausalLM
     return model
 
 
-class Encoder:
-    """Token ids of problems and dialogues. The template is rendered once per tool list; only the question changes."""
+class Dialogues:
+    """Token ids of texts and dialogues."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._frames: dict[tuple[str, ...], tuple[str, str]] = {}
 
     def text(self, text: str) -> list[int]:
         """Ids of plain text."""
         return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def example(self, prompt: list[int], segments: list[Segment]) -> tuple[list[int], list[int]]:
+        """Ids and labels of a dialogue; labels are ``IGNORED`` outside the assistant's turns."""
+        ids, labels = list(prompt), [IGNORED] * len(prompt)
+        for segment in segments:
+            tokens = self.text(segment.text)
+            ids += tokens
+            labels += tokens if segment.learned else [IGNORED] * len(tokens)
+        return ids, labels
+
+
+class Encoder(Dialogues):
+    """Token ids of problems and dialogues. The template is rendered once per tool list; only the question changes."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__(tokenizer)
+        self._frames: dict[tuple[str, ...], tuple[str, str]] = {}
 
     def prompt(self, problem: Problem, tools: tuple[str, ...] | None = None) -> list[int]:
         """Ids of a problem's prompt."""
@@ -102,15 +118,6 @@ class Encoder:
             self._frames[names] = (head, tail)
         head, tail = self._frames[names]
         return self.text(head + problem.question + tail)
-
-    def example(self, prompt: list[int], segments: list[Segment]) -> tuple[list[int], list[int]]:
-        """Ids and labels of a dialogue; labels are ``IGNORED`` outside the assistant's turns."""
-        ids, labels = list(prompt), [IGNORED] * len(prompt)
-        for segment in segments:
-            tokens = self.text(segment.text)
-            ids += tokens
-            labels += tokens if segment.learned else [IGNORED] * len(tokens)
-        return ids, labels
 
 
 def drill(rng: random.Random, encoder: Encoder) -> tuple[list[int], list[int]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from examples.tiny.pretrain import IGNORED, Chunk, chunked
+from examples.tiny.pretrain import Chunk, Dialogues, chunked
 from experiments.world.families import training_problem
 from experiments.world.habits import END, Family, Habits, Segment, dialogue, user_text
 from experiments.world.operations import STEPS
@@ -35,11 +35,11 @@ class Diet:
     shares: Shares = field(default_factory=lambda: Shares((0.4, 0.25, 0.17, 0.11, 0.07)))
 
 
-class Encoder:
+class Encoder(Dialogues):
     """Token ids of prompts and dialogues. The template is rendered once; tools and question are put in."""
 
     def __init__(self, words: PreTrainedTokenizerBase) -> None:
-        self._words = words
+        super().__init__(words)
         rendered = words.apply_chat_template(
             [{"role": "user", "content": user_text(_MARK)}],
             tools=[{"name": _MARK}],
@@ -49,23 +49,10 @@ class Encoder:
         self._before, rest = rendered.split("\n" + json.dumps({"name": _MARK}))
         self._between, self._after = rest.split(_MARK)
 
-    def text(self, text: str) -> list[int]:
-        """Ids of plain text."""
-        return list(self._words.encode(text, add_special_tokens=False))
-
     def prompt(self, problem: Problem) -> list[int]:
         """Ids of a problem's prompt, as the chat template renders it."""
         tools = "".join("\n" + json.dumps(spec.openai(), ensure_ascii=False) for spec in problem.tools)
         return self.text(self._before + tools + self._between + problem.text + self._after)
-
-    def example(self, prompt: list[int], segments: list[Segment]) -> tuple[list[int], list[int]]:
-        """Ids and labels of a dialogue; labels are ``IGNORED`` outside the assistant's turns."""
-        ids, labels = list(prompt), [IGNORED] * len(prompt)
-        for segment in segments:
-            tokens = self.text(segment.text)
-            ids += tokens
-            labels += tokens if segment.learned else [IGNORED] * len(tokens)
-        return ids, labels
 
 
 def batches(encoder: Encoder, diet: Diet, steps: int, size: int, seed: int) -> Iterator[list[Chunk]]:

@@ -18,11 +18,27 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Clusters:
-    """A ratio of sums over questions. ``sums`` and ``sizes`` have shape (questions,); no size is 0."""
+class Ratio:
+    """A ratio of sums over cells; ``sums`` and ``sizes`` have one shape."""
 
     sums: Array
     sizes: Array
+
+    @property
+    def mean(self) -> float:
+        """The ratio."""
+        return float(self.sums.sum() / self.sizes.sum())
+
+    @property
+    def residuals(self) -> Array:
+        """What each cell adds to the ratio's error (its first-order term), times the number of cells: they sum to 0."""
+        found: Array = (self.sums - self.mean * self.sizes) / self.sizes.mean()
+        return found
+
+
+@dataclass(frozen=True)
+class Clusters(Ratio):
+    """A ratio of sums over questions: ``sums`` and ``sizes`` have shape (questions,); no size is 0."""
 
     @property
     def number(self) -> int:
@@ -33,17 +49,6 @@ class Clusters:
     def total(self) -> float:
         """Samples (or whatever the sizes count)."""
         return float(self.sizes.sum())
-
-    @property
-    def mean(self) -> float:
-        """The ratio."""
-        return float(self.sums.sum() / self.sizes.sum())
-
-    @property
-    def residuals(self) -> Array:
-        """What each question adds to the ratio's error (its first-order term), times the number of questions."""
-        found: Array = (self.sums - self.mean * self.sizes) / self.sizes.mean()
-        return found
 
     @property
     def variance(self) -> float:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mentor.analysis.clusters import Array
+from mentor.analysis.clusters import Ratio
 from mentor.analysis.intervals import Estimate
 from mentor.analysis.scatter import Scatter, scatter_of
 from mentor.analysis.shares import exact_interval, exact_p
@@ -49,22 +49,8 @@ class CrossedDifference(CrossedEstimate):
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A ratio of sums: ``sums`` and ``sizes`` have shape (seeds, questions); a size of 0 is a cell without samples."""
-
-    sums: Array
-    sizes: Array
-
-    @property
-    def mean(self) -> float:
-        """The ratio."""
-        return float(self.sums.sum() / self.sizes.sum())
-
-    @property
-    def residuals(self) -> Array:
-        """First-order terms of the ratio's error, shape (seeds, questions): their mean is that error, and 0 here."""
-        found: Array = (self.sums - self.mean * self.sizes) / self.sizes.mean()
-        return found
+class Grid(Ratio):
+    """A ratio of sums over seeds and questions: shape (seeds, questions); a size of 0 is a cell without samples."""
 
     @property
     def per_question(self) -> float:
