@@ -1,4 +1,4 @@
-"""Fields of jobs as a grid file gives them: layers over one another, paths in them as files known by content."""
+"""Fields of jobs as a grid file gives them: paths in them as files known by content."""
 
 from __future__ import annotations
 

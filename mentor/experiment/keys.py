@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,22 @@ class Digests:
         return File(path, self._known[path])
 
 
+def resolved(value: Any, file: Callable[[File], Any], output: Callable[[Output], Any]) -> Any:
+    """A spec as plain values, its files and outputs of other steps replaced by what they are there."""
+    if isinstance(value, File):
+        return file(value)
+    if isinstance(value, Output):
+        return output(value)
+    if isinstance(value, Mapping):
+        return {str(key): resolved(inner, file, output) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolved(inner, file, output) for inner in value]
+    return value
+
+
 def canonical(value: Any) -> Any:
     """A spec as plain JSON values that do not depend on where anything lies."""
-    if isinstance(value, File):
-        return {"file": value.digest}
-    if isinstance(value, Output):
-        return {"step": value.step, "name": value.name}
-    if isinstance(value, Mapping):
-        return {str(key): canonical(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [canonical(inner) for inner in value]
-    return value
+    return resolved(value, lambda f: {"file": f.digest}, lambda o: {"step": o.step, "name": o.name})
 
 
 def digest_of(value: Any) -> str:
@@ -65,16 +70,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def outputs_in(value: Any) -> Iterator[Output]:
+def outputs_in(value: Any) -> list[Output]:
     """Every output of another step that a spec names."""
-    if isinstance(value, Output):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from outputs_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from outputs_in(inner)
+    found: list[Output] = []
+    resolved(value, lambda f: None, found.append)
+    return found
 
 
 def run_key(content: str, codes: Iterable[str]) -> str:

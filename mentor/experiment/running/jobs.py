@@ -12,7 +12,7 @@ from mentor.analysis.tokens import generated_tokens
 from mentor.data import iter_trajectories
 from mentor.errors import MentorError
 from mentor.experiment.derive import DERIVED
-from mentor.experiment.keys import File, Output, digest_of
+from mentor.experiment.keys import Output, digest_of, resolved
 from mentor.experiment.plan import MODEL, Step
 from mentor.experiment.running.metrics import METRICS, generated_in_training
 from mentor.experiment.running.work import Work
@@ -111,17 +111,9 @@ class StepRunner:
 
         return client.wait(job.id, look)
 
-    def _shared(self, client: JobClient, value: Any) -> Any:
+    def _shared(self, client: JobClient, spec: Mapping[str, Any]) -> dict[str, Any]:
         """A spec with references that the services can read in place of files and outputs."""
-        if isinstance(value, File):
-            return client.share(str(value.path))
-        if isinstance(value, Output):
-            return self._shared_output(client, value)
-        if isinstance(value, Mapping):
-            return {key: self._shared(client, inner) for key, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._shared(client, inner) for inner in value]
-        return value
+        return dict(resolved(spec, lambda f: client.share(str(f.path)), lambda o: self._shared_output(client, o)))
 
     def _shared_output(self, client: JobClient, output: Output) -> str:
         """Sent along, so that it does not matter what the store still has; what is too large to send is named in the store."""
@@ -130,15 +122,9 @@ class StepRunner:
         job = self._work.meta(output.step).job
         return f"{ARTIFACT_SCHEME}{job}/{output.name}" if reference == path and job else reference
 
-    def _local(self, value: Any) -> Any:
+    def _local(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """A spec with paths here in place of files and outputs."""
-        if isinstance(value, File):
-            return str(value.path)
-        if isinstance(value, Output):
-            return str(self._work.output(value.step, value.name))
-        if isinstance(value, Mapping):
-            return {key: self._local(inner) for key, inner in value.items()}
-        return value
+        return dict(resolved(spec, lambda f: str(f.path), lambda o: str(self._work.output(o.step, o.name))))
 
 
 def _fetch(client: JobClient, job_id: str, name: str, folder: Path) -> None:
