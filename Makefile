@@ -98,6 +98,7 @@ manifests: setup dashboards  ## write what Kubernetes shares with Compose
 
 experiment-tiny: setup  ## the paper in miniature: hours on two cores; goes on where it was stopped
 	$(BIN)/python -m experiments.world.build data
+	test -e experiments/checkpoints/large/config.json || $(BIN)/python -m experiments.world.build large
 	$(BIN)/mentor experiment run experiments/tiny.yaml --stack --home .mentor/experiments/stack
 	$(BIN)/mentor experiment report experiments/tiny.yaml
 

@@ -123,7 +123,7 @@ STEP_NAMES = tuple(operation.name for operation in STEPS)
 SYLLABLES = ("_ka", "_lo", "_mi", "_ru", "_ze", "_no", "_si", "_pa", "_bu", "_ve", "_gi", "_ho")
 """Of made-up endings of tool names, each one token: pre-training varies names, lest a name alone say what is on offer."""
 UNUSED_ENDINGS = 4
-"""One made-up ending in so many is left out of pre-training, for tests of whether a model reads a name off the prompt."""
+"""One made-up ending in so many was never read, to see whether a model reads a new name off the prompt: none of these does."""
 
 
 def held_out_pair(first: str, second: str) -> bool:

@@ -37,6 +37,7 @@ TEST_SHARE = 6
 OPENINGS = ("Start with {a}.", "Take {a}.", "There are {a}.")
 ENDINGS = ("What is the result?", "What comes out?", "How many is that?")
 TRIES = 300
+"""Draws in a row that were known already, after which chains of that length count as used up."""
 DISTRACTING = 0.5
 """Share of the tools that are not needed which no step ever needs."""
 
@@ -193,23 +194,24 @@ def problems(split: Split, count: int, seed: int, shares: Shares) -> list[Proble
     found: dict[str, Problem] = {}
     total = sum(shares.lengths)
     bounds = [sum(shares.lengths[: index + 1]) / total for index in range(len(shares.lengths))]
-    longer, missed = 0, 0
+    spent, missed = set[int](), 0
     while len(found) < count:
         place = (len(found) + 0.5) / count
         length = 1 + sum(place > bound for bound in bounds)
         if split == "ood_combinations":
             length = max(2, length)
+        if missed > TRIES:
+            spent.add(length)
         problem = sample(
             rng,
-            min(len(bounds), length + longer),
+            min(len(bounds), length + (length in spent)),
             LARGE if split == "ood_numbers" else SMALL,
             test=split != "train",
             unseen_pair=split == "ood_combinations",
             steps="untrained" if split == "ood_tools" else "trained",
         )
-        # There are only so many short chains of small numbers: once they are used up, the next longer ones stand in.
+        # There are only so many short chains of small numbers: once a length is used up, the next longer one stands in.
         missed = missed + 1 if problem.identity in found else 0
-        longer = int(missed > TRIES or (longer > 0 and place < bounds[0]))
         found.setdefault(problem.identity, problem)
     return list(found.values())
 
