@@ -17,10 +17,10 @@ _TOKENS = 16
 
 async def probe(
     policy: Policy,
-    first: Question,
     toolset: ToolRunner,
     sampling: SamplingParams,
     timeout_s: float,
+    first: Question = _QUESTION,
     prompts: Sequence[PromptVariant] = (),
 ) -> None:
     """Have a few tokens generated, with the system prompt, the tools and the sampling that the job will use for ``first``.

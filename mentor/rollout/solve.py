@@ -273,7 +273,7 @@ async def draw_wanted(
 
     if wanted.questions and not wanted.done:
         first = wanted.questions[0]
-        await probe(policy, first, toolset_for(first), spec.sampling, spec.limits.turn_timeout_s, spec.prompts)
+        await probe(policy, toolset_for(first), spec.sampling, spec.limits.turn_timeout_s, first, spec.prompts)
     # A thread for every sample in flight, made when it is needed: one that waits for a slow verdict keeps nobody waiting.
     with ThreadPoolExecutor(spec.slots, thread_name_prefix="score") as scorers:
         return await draw(

@@ -50,8 +50,8 @@ async def test_the_probe_asks_under_the_system_prompt_that_names_the_tools_where
     chat = load_format(tokenizer("blind"))
     client = ScriptedClient([ANSWER], chat)
     asked = probe(
-        TokenPolicy(client, chat, system=system), QUESTION.model_copy(update={"messages": messages}),
-        ScriptedTools(adds), SAMPLING, 1.0, prompts,
+        TokenPolicy(client, chat, system=system), ScriptedTools(adds), SAMPLING, 1.0,
+        QUESTION.model_copy(update={"messages": messages}), prompts,
     )  # fmt: skip
     if system or prompts or messages:
         await asked
