@@ -8,7 +8,9 @@ a full render of the same conversation, and refuses a template for which it does
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from mentor.chat.answer import extract_boxed
@@ -17,6 +19,7 @@ from mentor.errors import UserError
 from mentor.trajectory import Frozen, Observation, ToolCall
 
 _ANSWER_SENTINEL = "ASSISTANTTURNSENTINEL"
+_TOOL_SENTINEL = "TOOLNAMESENTINEL"
 
 
 class Tokenizer(Protocol):
@@ -86,8 +89,20 @@ class ChatFormat:
         """Token ids of already rendered text."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
+    @cached_property
+    def shows_tools(self) -> bool:
+        """Whether the template writes out the tools that it is given."""
+        shown = self.render_text([{"role": "user", "content": "q"}], [_declared(_TOOL_SENTINEL)])
+        return _TOOL_SENTINEL in shown
+
     def render_prompt(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> list[int]:
-        """Token ids of the prompt, ending where the assistant's turn begins."""
+        """Token ids of the prompt, ending where the assistant's turn begins.
+
+        Raises:
+            UserError: neither the template nor the messages show the tools, so that the model could never call one.
+        """
+        if tools and not self.shows_tools:
+            _require_named(tools, messages)
         return self.encode(self.render_text(messages, tools))
 
     def observation_text(self, calls: Sequence[ToolCall], observations: Sequence[Observation]) -> str:
@@ -158,20 +173,11 @@ def check_incremental(chat_format: ChatFormat) -> None:
     Raises:
         UserError: they differ; token-in/token-out training on this family would be off-distribution.
     """
-    tools = [
-        {
-            "type": "function",
-            "function": {
-                "name": "add",
-                "description": "Add.",
-                "parameters": {"type": "object", "properties": {"a": {"type": "number"}}},
-            },
-        }
-    ]
+    tools = [_declared("add")]
     call = {"name": "add", "arguments": {"a": 1}}
     for reasoning in (None, "I add."):
         messages: list[dict[str, Any]] = [{"role": "user", "content": "What is 1 + 2?"}]
-        prompt = chat_format.render_prompt(messages, tools)
+        prompt = chat_format.encode(chat_format.render_text(messages, tools))
         think = f"<think>\n{reasoning}\n</think>\n\n" if reasoning else ""
         turn_text = think + "\n".join([f"{OPEN}\n{json.dumps(call)}\n{CLOSE}"] * 2) + chat_format.end_of_turn
         observed = [Observation(name="add", content=c) for c in ("3", "Error: no")]
@@ -181,7 +187,7 @@ def check_incremental(chat_format: ChatFormat) -> None:
             assistant = {"role": "assistant", "content": "", "reasoning_content": reasoning}
         assistant["tool_calls"] = [{"type": "function", "function": call}] * 2
         messages += [assistant, *({"role": "tool", "content": o.content} for o in observed)]
-        full = chat_format.render_prompt(messages, tools)
+        full = chat_format.encode(chat_format.render_text(messages, tools))
         if full == incremental:
             return
     raise UserError(
@@ -189,3 +195,28 @@ def check_incremental(chat_format: ChatFormat) -> None:
         field="model",
         allowed="a Qwen2.5, Qwen3 or Hermes style template",
     )
+
+
+def _declared(name: str) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {"a": {"type": "number"}}}
+    return {"type": "function", "function": {"name": name, "description": "Add.", "parameters": parameters}}
+
+
+def _require_named(tools: Sequence[dict[str, Any]], messages: Sequence[dict[str, Any]]) -> None:
+    """Prompts may list tools in words. One name is enough in a system prompt; a question holds one by chance (``add``), so
+    that all count elsewhere.
+    """
+    names = [str(tool["function"]["name"]) for tool in tools]
+    system = "\n".join(str(message.get("content")) for message in messages if message["role"] == "system")
+    said = "\n".join(str(message.get("content")) for message in messages)
+    if any(_named(name, system) for name in names) or all(_named(name, said) for name in names):
+        return
+    raise UserError(
+        f"the chat template leaves out tools: the model would never see {', '.join(names[:5])}",
+        field="model",
+        allowed="a template that renders tools (Qwen2.5, Qwen3 or Hermes style), or a system prompt that names them",
+    )
+
+
+def _named(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

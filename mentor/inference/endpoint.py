@@ -163,9 +163,23 @@ class OpenAIServer:
         limits = (entry.get(name) for name in _CONTEXT_FIELDS)
         self.context_limit = next((n for n in limits if isinstance(n, int) and not isinstance(n, bool) and n > 0), None)
 
-    async def life(self) -> int:
-        """Waits while it is known to be away; another number than before says that it is a new one."""
+    @property
+    def life(self) -> int:
+        """Another number than before says that it has been started anew by whoever keeps it up."""
         return 0
+
+    @property
+    def away(self) -> bool:
+        """Whether it is known not to serve now."""
+        return False
+
+    @property
+    def coming(self) -> bool:
+        """Whether it is known to come back: somebody is starting it again."""
+        return False
+
+    def heed(self, hear: Callable[[], None]) -> None:
+        """Call ``hear`` whenever it goes away or comes back, where that is known."""
 
     async def close(self) -> None:
         """Close this loop's connections."""

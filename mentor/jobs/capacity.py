@@ -18,6 +18,7 @@ from mentor.jobs.gpus import gpus_wanted
 from mentor.jobs.settings import JobSettings
 from mentor.jobs.store import JobStore
 
+DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 _GOOD_FOR_SECONDS = 60
 # KEYS[1] the hash worker -> "devices until". ARGV: worker, devices, seconds.
 _SAY = """
@@ -36,14 +37,20 @@ return most
 """
 
 
-def visible_gpus() -> int | None:
-    """Devices that this process may use; None where that cannot be told without a driver's library."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+def visible_devices() -> list[str] | None:
+    """Devices that this process may use, by CUDA's names; None where that cannot be told without a driver's library."""
+    named = os.environ.get(DEVICES_VARIABLE)
     if named is not None:
-        return len([device for device in named.split(",") if device.strip() not in ("", "-1")])
+        return [device.strip() for device in named.split(",") if device.strip() not in ("", "-1")]
     if Path("/dev/dxg").exists():  # Windows' subsystem for Linux shows no device files
         return None
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
+
+
+def visible_gpus() -> int | None:
+    """How many they are."""
+    devices = visible_devices()
+    return None if devices is None else len(devices)
 
 
 class Capacity:

@@ -45,11 +45,12 @@ def gpus_wanted(spec: dict[str, Any]) -> int:
 
 
 def _shared_by_a_model(spec: dict[str, Any]) -> int:
-    """The most devices over which a model server of the job spreads its model (``ServeSpec.tensor_parallel``)."""
+    """The most devices that the servers of one of the job's models take (``ServeSpec.devices``)."""
     evaluated = spec.get("models")
     inner = [entry.get("model") for entry in evaluated if isinstance(entry, dict)] if evaluated else []
     serves = [model.get("serve") for model in (spec.get("model"), *inner) if isinstance(model, dict)]
-    return max((int(serve.get("tensor_parallel") or 0) for serve in serves if isinstance(serve, dict)), default=0)
+    each = (int(s.get("tensor_parallel") or 0) * int(s.get("replicas") or 1) for s in serves if isinstance(s, dict))
+    return max(each, default=0)
 
 
 class GpuLeases:

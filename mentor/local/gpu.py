@@ -161,7 +161,7 @@ def _server(engine: str, model: Path) -> tuple[Outcome, str]:
 async def _asked(engine: str, model: Path, prompts: list[list[int]]) -> list[list[int]]:
     params = SamplingParams(temperature=0, max_tokens=32)
     serve = ServeSpec(engine=engine, max_model_len=1024)
-    async with serving(serve, model, "student") as client:
+    async with serving(serve, model, "student") as (client,):
         tokens = OpenAITokenClient(client)
         asked = (tokens.generate(ids, params, request_id=f"check-{n}", timeout_s=120) for n, ids in enumerate(prompts))
         return [list(generation.token_ids) for generation in await asyncio.gather(*asked)]

@@ -253,8 +253,8 @@ async def _served_policy(
 
     chat_format = _chat_format(source)  # before the server: what cannot be rendered is refused while nothing is spent
     folder = Path(source.path or "")
-    async with serving(serve, folder, source.label, threads=source.threads, watch=watch) as server:
-        members = [Member(server, serve.engine)]
+    async with serving(serve, folder, source.label, threads=source.threads, watch=watch) as clients:
+        members = [Member(client, client.server.label) for client in clients]
         async with _pooled(source, members, chat_format, watch, adaptive_up_to) as policy:
             yield policy
 

@@ -68,6 +68,7 @@ class Policy(Protocol):
 
     mode: str
     model: str | None
+    system: str | None
 
     def start(self, question: Question, tools: Sequence[ToolSpec]) -> Conversation:
         """Open a conversation on a question."""

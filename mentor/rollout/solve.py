@@ -272,7 +272,8 @@ async def draw_wanted(
             progress(fraction, f"{wanted.ended} of {wanted.known} trajectories: {line(figures)}", **figures)
 
     if wanted.questions and not wanted.done:
-        await probe(policy, toolset_for(wanted.questions[0]), spec.sampling, spec.limits.turn_timeout_s)
+        first = wanted.questions[0]
+        await probe(policy, toolset_for(first), spec.sampling, spec.limits.turn_timeout_s, first, spec.prompts)
     # A thread for every sample in flight, made when it is needed: one that waits for a slow verdict keeps nobody waiting.
     with ThreadPoolExecutor(spec.slots, thread_name_prefix="score") as scorers:
         return await draw(

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from mentor.grading import JudgeName
 from mentor.inference import SamplingParams
+from mentor.inference.servers.spec import require_equal_shares
 from mentor.reach import Reach
 from mentor.rollout.budget import Budget, Prices
 from mentor.rollout.connect import ModelSource, ToolBackends
@@ -66,6 +67,11 @@ class SolveSpec(DrawSpec):
     def _one_kind_of_own_tools(self) -> Self:
         if self.tools and self.sandbox_tools:
             raise ValueError("sandbox_tools and tools exclude each other: register those of the file in the sandbox")
+        return self
+
+    @model_validator(mode="after")
+    def _equal_replicas(self) -> Self:
+        require_equal_shares(self.gpus, [self.model.serve])
         return self
 
 

@@ -44,6 +44,10 @@ class PromptVariant(Frozen):
         user = [{"role": "user", "content": asked}]
         return [{"role": "system", "content": said}, *user] if said else user
 
+    def ask(self, question: Question, system: str | None = None) -> Question:
+        """The question with the messages that open its conversation."""
+        return question.model_copy(update={"messages": tuple(self.messages(question.question, system))})
+
 
 def as_asked(question: Question, trajectory: Trajectory) -> Question:
     """The question with the messages of the variant in which a trajectory was asked; itself where there was none."""
@@ -51,7 +55,7 @@ def as_asked(question: Question, trajectory: Trajectory) -> Question:
     if kept is None or question.messages is not None:
         return question
     variant = PromptVariant.model_validate({name: text for name, text in kept.items() if name != "index"})
-    return question.model_copy(update={"messages": tuple(variant.messages(question.question))})
+    return variant.ask(question)
 
 
 def varied(sampler: Sampler, variants: Sequence[PromptVariant], system: str | None) -> Sampler:
@@ -66,9 +70,7 @@ def varied(sampler: Sampler, variants: Sequence[PromptVariant], system: str | No
         if question.messages is not None:
             return await sampler(question, policy, toolset, limits, sampling, sample=sample)
         index = sample % len(variants)
-        messages = tuple(variants[index].messages(question.question, system))
-        asked = question.model_copy(update={"messages": messages})
-        drawn = await sampler(asked, policy, toolset, limits, sampling, sample=sample)
+        drawn = await sampler(variants[index].ask(question, system), policy, toolset, limits, sampling, sample=sample)
         kept = {"index": index, **variants[index].model_dump(exclude_none=True)}
         return drawn.model_copy(update={"metadata": {**drawn.metadata, PROMPT: kept}})
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.support.chromium import CHROMIUM
 from tests.support.console_browser import PATIENCE_MS
 from tests.support.console_stack import MODEL, QUESTIONS, ConsoleStack
-from tests.support.tokenizers import CHECKPOINT
+from tests.support.tokenizers import CHECKPOINT, hiding_tools
 
 pytest_plugins = ("tests.support.console_browser",)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not looked at")
@@ -90,6 +90,18 @@ def test_a_tool_that_raises_for_every_call(
     expect(page.locator("td.title")).to_have_count(5)
 
 
+def test_a_tool_that_leaves_a_teacher_nothing_to_keep(
+    page: Page, stack: ConsoleStack, questions: str, tmp_path: Path
+) -> None:
+    spec = {"model": {"url": stack.model, "name": MODEL}, "questions": questions, "filters": ["failing_calls"], **SHORT}
+    submit(page, "teacher", "teacher", spec, tools=(tmp_path / "tools.py", RAISES))
+    understood(page, "The tool add failed in each of its 5 calls", "the price list is not there", "tools (file:")
+    expect(page.locator("#state")).to_have_text("failed")
+    expect(page.locator(".cause").nth(1)).to_contain_text("None of 5 answers was right and kept")
+    page.get_by_role("link", name="Its trajectories").click()
+    expect(page.locator("td.title")).to_have_count(5)
+
+
 def test_tools_that_do_not_parse(page: Page, stack: ConsoleStack, questions: str, tmp_path: Path) -> None:
     spec = {"model": {"url": stack.model, "name": MODEL}, "questions": questions, **SHORT}
     submit(page, "teacher", "teacher", spec, tools=(tmp_path / "tools.py", BROKEN))
@@ -130,8 +142,8 @@ def test_a_template_without_tools(page: Page, questions: str, tmp_path: Path, se
 
 
 def test_a_template_that_shows_calls_but_not_the_tools(page: Page, questions: str, tmp_path: Path) -> None:
-    template = (CHECKPOINT / "chat_template.jinja").read_text().replace("{%- if tools %}", "{%- if false %}")
-    folder = model_folder(tmp_path / "blind", template)
+    template = (CHECKPOINT / "chat_template.jinja").read_text()
+    folder = model_folder(tmp_path / "blind", hiding_tools(template))
     spec = {
         "models": [{"name": "blind", "model": {"path": folder}}],
         "own": [{"name": "own", "file": questions}],
@@ -139,4 +151,4 @@ def test_a_template_that_shows_calls_but_not_the_tools(page: Page, questions: st
     }
     submit(page, "evaluator", "evaluation", spec)
     understood(page, "The model never saw its tools", folder, "chat template that renders tools")
-    expect(page.locator("#state")).to_have_text("succeeded")
+    expect(page.locator("#state")).to_have_text("failed")

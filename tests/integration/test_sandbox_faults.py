@@ -118,7 +118,8 @@ def release(root: Path, calls: Sequence[Future[httpx.Response]]) -> list[httpx.R
 
 
 def test_a_full_queue_refuses_at_once_with_a_time_to_come_back(tmp_path: Path) -> None:
-    limits = ("--set", "max_concurrency=1", "--set", "slow_slots=0", "--set", "max_queue=1", "--set", f"scratch_root={tmp_path}")
+    given = ("max_concurrency=1", "slow_slots=0", "max_queue=1", f"scratch_root={tmp_path}")
+    limits = [part for setting in given for part in ("--set", setting)]
     with running_process("mentor_sandbox", *limits) as sandbox, ThreadPoolExecutor(2) as threads:
         accepted = [threads.submit(sandbox.post, "/v1/execute", HELD) for _ in range(2)]
         eventually(lambda: sandbox.metric("mentor_sandbox_queue_depth") == 1)
@@ -138,7 +139,8 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_come_back(tmp_path: Path) -
 
 
 def test_a_batch_that_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
-    limits = ("--set", "max_concurrency=1", "--set", "slow_slots=0", "--set", "max_queue=4", "--set", f"scratch_root={tmp_path}")
+    given = ("max_concurrency=1", "slow_slots=0", "max_queue=4", f"scratch_root={tmp_path}")
+    limits = [part for setting in given for part in ("--set", setting)]
     with running_process("mentor_sandbox", *limits) as sandbox, ThreadPoolExecutor(3) as threads:
         before = [threads.submit(sandbox.post, "/v1/execute", HELD) for _ in range(2)]
         eventually(lambda: sandbox.metric("mentor_sandbox_queue_depth") == 1)

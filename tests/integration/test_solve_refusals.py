@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -19,10 +20,12 @@ from mentor.rollout.connect import ModelSource
 from mentor.rollout.limits import RolloutLimits
 from mentor.rollout.solve import load_questions, solve
 from mentor.rollout.spec import SolveSpec
+from mentor.rollout.variants import PromptVariant
 from mentor.serving.runner import running
 from mentor.trajectory import Question, Termination, Trajectory
 from tests.support.openai_server import MODEL, Reply, openai_server, refused, said
 from tests.support.quiet import Quiet
+from tests.support.tokenizers import hiding_tools
 
 STUDENT = Path(__file__).parents[2] / "examples" / "tiny" / "checkpoints" / "student"
 LONG = Question(id="long", question="Anna has 23 red eggs. " * 600, answers=("0",), tools=())
@@ -36,6 +39,7 @@ VLLM_FULL = (
 
 
 async def solved(tmp_path: Path, model: ModelSource, questions: list[Question], **fields: Any) -> list[Trajectory]:
+    tmp_path.mkdir(exist_ok=True)
     write_questions(questions, tmp_path / "questions.jsonl")
     spec = SolveSpec(model=model, questions=str(tmp_path / "questions.jsonl"), **fields)
     found = await asyncio.to_thread(solve, spec, load_questions(spec), Quiet(tmp_path / "work"))
@@ -106,6 +110,35 @@ async def test_what_can_never_work_ends_the_job_after_one_request(tmp_path: Path
         with pytest.raises(UserError, match=names):
             await solved(tmp_path, ModelSource(url=url, name=MODEL), SHORT)
     assert asked and all("What is 1 + 1?" in body["messages"][-1]["content"] for body in asked)
+
+
+async def test_a_template_that_hides_the_tools_ends_the_job_before_any_request_unless_a_prompt_names_them(
+    tmp_path: Path,
+) -> None:
+    blind = tmp_path / "blind"
+    shutil.copytree(STUDENT, blind)
+    template = blind / "chat_template.jinja"
+    template.write_text(hiding_tools(template.read_text()))
+    asked: list[dict[str, Any]] = []
+
+    def record(body: dict[str, Any]) -> Reply:
+        asked.append(body)
+        return said("\\boxed{0}")
+
+    few: dict[str, Any] = {"sampling": SamplingParams(max_tokens=8), "limits": RolloutLimits(max_turns=1)}
+    question = SHORT[0].model_copy(update={"tools": ("add",)})
+    async with openai_server(record) as url:
+        model = ModelSource(url=url, name=MODEL, tokenizer=str(blind))
+        with pytest.raises(UserError, match="template leaves out tools: the model would never see add") as hidden:
+            await solved(tmp_path, model, [question], **few)
+    assert hidden.value.field == "model" and not asked
+
+    engine = ModelSource(path=str(blind))
+    [found] = await solved(tmp_path / "without", engine, SHORT[:1], **few)
+    assert found.turns, "without tools there is nothing to hide"
+    listed = PromptVariant(system="You may call add(firstNumber, secondNumber).")
+    [found] = await solved(tmp_path / "listed", engine, [question], prompts=(listed,), **few)
+    assert found.turns and not found.failed
 
 
 async def test_chat_mode_ends_a_conversation_at_the_budget_by_the_servers_count(tmp_path: Path) -> None:

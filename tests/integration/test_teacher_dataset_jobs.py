@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,12 @@ def test_a_job_that_keeps_nothing_says_which_filter_took_it(
     filters = ["agreement", {"name": "length", "max_turns": 1}]
     job = jobs.ended(jobs.submit("teacher", **asked(tmp_path, adder, sandbox, filters=filters)))
     assert job.state is JobState.FAILED and "length 63" in str(job.error)
+    artifacts = {artifact.name for artifact in jobs.manager.store.artifacts(job.id)}
+    assert artifacts == {"trajectories.jsonl", "summary.json", "statistics.html"}
+    drawn = jobs.trajectories(job)
+    fates = Counter(trajectory.metadata["fate"] for trajectory in drawn)
+    assert len(drawn) == 24 * 3 and fates["length"] == 63
+    open_path = jobs.manager.files.open_path
+    summary = json.loads(open_path(jobs.manager.artifact(job.id, "summary.json")).read_text())
+    assert (summary["kept"], summary["length"], summary["questions_with_references"]) == (0, 63, 0)
+    assert "length" in open_path(jobs.manager.artifact(job.id, "statistics.html")).read_text()

@@ -78,7 +78,8 @@ class ServedJobs:
         def enough() -> bool:
             now = self.manager.get(job.id)
             assert not now.state.final, (now.error, self.log(job))
-            return sum(1 for f in journals(Path(self.stack.settings.store)) for _ in f.open()) >= at_least
+            own = [path for path in journals(Path(self.stack.settings.store)) if job.id in path.parts]
+            return sum(1 for path in own for _ in path.open()) >= at_least
 
         eventually(enough, within, every=0.01, what=f"{at_least} trajectories")
 

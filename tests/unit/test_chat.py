@@ -52,6 +52,21 @@ def test_a_tokenizer_without_a_template_and_an_unknown_format_are_refused() -> N
         load_format(tokenizer(), "llama")
 
 
+def test_tools_that_a_template_hides_are_refused_unless_the_prompt_names_them() -> None:
+    chat = load_format(tokenizer("blind"))
+    assert not chat.shows_tools
+    assert load_format(tokenizer()).shows_tools and load_format(tokenizer("qwen3")).shows_tools
+    asked = {"role": "user", "content": "Call the tools, add or subtract, on 1 and 2."}
+    with pytest.raises(UserError, match="leaves out tools: the model would never see add, subtract") as refused:
+        chat.render_prompt([asked], TOOLS)
+    assert refused.value.field == "model"
+    assert chat.render_prompt([asked], [])
+    assert chat.render_prompt([asked], TOOLS[:2]), "the question names them all"
+    assert chat.render_prompt([{"role": "system", "content": "You have add(firstNumber, secondNumber)."}, asked], TOOLS)
+    with pytest.raises(UserError):
+        chat.render_prompt([{"role": "system", "content": "You have no addenda."}, asked], TOOLS)
+
+
 def test_several_observations_stand_in_the_order_of_their_calls() -> None:
     chat = load_format(tokenizer())
     _, calls = parse_tool_calls(call("add", a=1) + "\n" + call("sqrt", number=4))

@@ -38,10 +38,12 @@ def job(kind: str = "teacher", **fields: Any) -> Job:
         ("cannot reach the model server http://m:1: refused", {"model": {"url": "http://m:1"}}, "http://m:1 does not answer",
          "model.url", "start it"),
         (APPENDED, {"model": {"path": "/models/x"}}, "template leaves out tool calls", "model.path (/models/x)", "Qwen"),
+        ("model: the chat template leaves out tools: the model would never see add", {"model": {"path": "/models/x"}},
+         "never saw its tools", "model.path (/models/x)", "renders tools"),
         ("the tokenizer has no chat template", {"models": [{"model": {"path": "/y"}}]}, "no chat template",
          "models.0.model.path (/y)", "instruct"),
         ("a/tools.py:3: invalid syntax", {"tools": "a/tools.py"}, "invalid syntax", "line 3 of tools.py", "mend that line"),
-        (NOTHING, {"model": {"url": "http://m:1"}, "questions": "q"}, "None of 12", "model.url (http://m:1)", "ten of"),
+        (NOTHING, {"model": {"url": "http://m:1"}, "questions": "q"}, "None of 12", "model.url (http://m:1)", "what it wrote"),
     ],
 )  # fmt: skip
 def test_an_error_says_what_where_and_what_to_do(

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from mentor.chat import load_format
 from mentor.errors import InfrastructureError, UserError
 from mentor.inference import ChatCompletion, SamplingParams
 from mentor.rollout import ChatPolicy, RolloutLimits, Schedule, Task, TokenPolicy, rollout, run_many
+from mentor.rollout.probe import probe
+from mentor.rollout.variants import PromptVariant
 from mentor.trajectory import Observation, Question, Termination, ToolCall
 from tests.support.scripted import ScriptedClient, ScriptedTools, adds, hang, outage, scripted_policy
+from tests.support.tokenizers import tokenizer
 
 QUESTION = Question(id="q", question="What is 2 + 3?")
 SAMPLING = SamplingParams(max_tokens=200, seed=1)
@@ -28,6 +32,34 @@ async def test_a_call_an_observation_and_an_answer() -> None:
     assert (trajectory.termination, trajectory.answer) == (Termination.ANSWERED, "5")
     assert [o.content for o in trajectory.observations] == ["5"]
     assert [c.name for c in trajectory.executed_calls] == ["add"]
+
+
+@pytest.mark.parametrize(
+    ("system", "prompts", "messages"),
+    [
+        ("Call add.", (), None),
+        ("Call add.", (PromptVariant(template="Say: {question}"),), None),
+        (None, (PromptVariant(system="Call add."),), None),
+        (None, (), ({"role": "system", "content": "Call add."}, {"role": "user", "content": "What is 2 + 3?"})),
+        (None, (), None),
+    ],
+)
+async def test_the_probe_asks_under_the_system_prompt_that_names_the_tools_where_the_template_hides_them(
+    system: str | None, prompts: tuple[PromptVariant, ...], messages: tuple[dict[str, Any], ...] | None
+) -> None:
+    chat = load_format(tokenizer("blind"))
+    client = ScriptedClient([ANSWER], chat)
+    asked = probe(
+        TokenPolicy(client, chat, system=system), ScriptedTools(adds), SAMPLING, 1.0,
+        QUESTION.model_copy(update={"messages": messages}), prompts,
+    )  # fmt: skip
+    if system or prompts or messages:
+        await asked
+        assert "Call add." in chat.tokenizer.decode(client.prompts[0])
+    else:
+        with pytest.raises(UserError, match="would never see add"):
+            await asked
+        assert not client.prompts
 
 
 async def test_the_mask_is_one_on_the_models_tokens_and_zero_on_observations() -> None:

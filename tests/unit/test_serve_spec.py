@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mentor.inference.servers.figures import totals
 from mentor.inference.servers.process import reason
 from mentor.inference.servers.spec import ServeSpec
 from mentor.jobs import policy
+from mentor.jobs.gpus import gpus_wanted
 from mentor.rollout.connect import ModelSource
 from mentor.rpc.principal import Principal, Role, acting_for
 from mentor_evaluator.commands.building import build_spec
@@ -62,12 +64,37 @@ def test_settings_become_the_engines_own_flags(engine: str, options: dict[str, A
         ({"arguments": ["-x"]}, "'-x' is no flag; allowed: --flag or --flag=value"),
         ({"arguments": ["--a", "b"]}, "'b' is no flag"),
         ({"parser": "../x"}, "parser"),
+        ({"replicas": 0}, "replicas"),
         ({"command": "sh"}, "command"),
     ],
 )
 def test_what_an_engine_does_not_know_is_refused_by_name(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ServeSpec.model_validate(fields)
+
+
+def test_gpus_that_replicas_cannot_share_equally_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"path": "file:x/m", "serve": {"replicas": 2, "tensor_parallel": 2}}
+    assert gpus_wanted({"model": model}) == 4 and gpus_wanted({"models": [{"model": model}], "gpus": 8}) == 8
+    TeacherSpec.model_validate({"model": model, "questions": "file:x/q", "gpus": 6})
+    with pytest.raises(ValidationError, match=r"gpus: 2 replicas of model\.serve cannot share 5 equally"):
+        TeacherSpec.model_validate({"model": model, "questions": "file:x/q", "gpus": 5})
+    three = {"name": "b", "model": {"path": "file:x/n", "serve": {"replicas": 3}}}
+    with pytest.raises(
+        ValidationError, match=r"3 replicas of model\.serve cannot share 4 equally; allowed: a multiple"
+    ):
+        EvaluationSpec.model_validate({"models": [{"name": "a", "model": model}, three], "suites": ["tiny"]})
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5,7")
+    assert command.shares(2) == ["2,3", "5,7"] and command.shares(1) == [None]
+    with pytest.raises(UserError, match="3 replicas cannot share 4 GPUs equally") as refused:
+        command.shares(3)
+    assert refused.value.field == "model.serve.replicas"
+    share = replace(launch(), replica=2, devices="5,7")
+    assert command.environment(ENGINES.get("vllm"), share, "mark")["CUDA_VISIBLE_DEVICES"] == "5,7"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("MENTOR_JOBS_GPUS", "8")
+    assert command.shares(3) == [None] * 3, "GPUs are leased, and this job has none to share"
 
 
 def test_serve_goes_with_a_path_and_chat_mode_with_a_server() -> None:

@@ -14,6 +14,7 @@ from mentor.errors import InfrastructureError, UserError
 from mentor_trainer.config import make_spec
 from mentor_trainer.preflight import check_services, check_spec
 from mentor_trainer.run import run_training
+from tests.support.tokenizers import hiding_tools
 from tests.support.training import STUDENT, addition, questions, solved, spec_values, write_set
 
 
@@ -54,6 +55,16 @@ def test_a_tokenizer_without_a_chat_template(folder: Path) -> None:
     (bare / "chat_template.jinja").unlink()
     error = refused(folder, model=str(bare))
     assert error.field == "model" and "chat template" in str(error)
+
+
+def test_a_template_that_hides_the_tools(folder: Path) -> None:
+    blind = folder / "blind"
+    shutil.copytree(STUDENT, blind)
+    template = blind / "chat_template.jinja"
+    template.write_text(hiding_tools(template.read_text()))
+    error = refused(folder, model=str(blind))
+    assert error.field == "model" and "the model would never see" in str(error)
+    check_spec(make_spec(spec_values(folder, model=str(blind), system_prompt="Call add(firstNumber, secondNumber).")))
 
 
 def test_a_response_longer_than_the_models_context(folder: Path) -> None:

@@ -21,6 +21,8 @@ class Launch:
     """What is to be served, and where.
 
     ``options``: what a spec says of it (``ServeSpec``), as far as it is given. ``key``: callers must send it.
+    ``replica``: its number among equals, from 1; 0 where it is alone. ``devices``: the GPUs that it may see, as
+    ``CUDA_VISIBLE_DEVICES`` names them; None: those that this process may.
     """
 
     folder: Path
@@ -29,6 +31,12 @@ class Launch:
     key: str
     threads: int
     options: Mapping[str, Any]
+    replica: int = 0
+    devices: str | None = None
+
+    def numbered(self, name: str) -> str:
+        """A name of this one server, where there are several."""
+        return f"{name}-{self.replica}" if self.replica else name
 
 
 class Engine(Plugin, Protocol):

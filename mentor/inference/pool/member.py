@@ -36,7 +36,7 @@ class Member:
 
     def up(self, now: float) -> bool:
         """Whether it may be asked at all."""
-        return now >= self.resting_until and self.breaker.allows(now)
+        return not self.server.away and now >= self.resting_until and self.breaker.allows(now)
 
     @property
     def room(self) -> int:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -43,6 +44,14 @@ class EndpointPool:
         self.members = tuple(members)
         self._rooms = Rooms(self.members)
         self._homes: OrderedDict[str, Member] = OrderedDict()
+        for member in self.members:
+            member.server.heed(partial(self._turned, member))
+
+    def _turned(self, member: Member) -> None:
+        """A server that the job itself keeps up has gone away or come back."""
+        if not member.server.away:
+            member.breaker.succeeded()
+        self._rooms.pump()
 
     @property
     def label(self) -> str:
@@ -80,16 +89,20 @@ class EndpointPool:
                 self._rooms.open_breaker(member, name_of(outcome))
 
     async def ask(self, path: str, body: dict[str, Any], read: Reading[T], *, request_id: str, timeout_s: float) -> T:
-        """See ``Asked.ask``. ``timeout_s`` holds for each life of a server that the job itself keeps up."""
-        alone = self.members[0] if len(self.members) == 1 else None
+        """See ``Asked.ask``. ``timeout_s`` holds for each life of servers that the job itself keeps up."""
         while True:
-            life = await alone.server.life() if alone else 0
+            lives = [member.server.life for member in self.members]
             try:
                 return await self._ask(path, body, read, request_id, timeout_s)
             except InfrastructureError:
-                if alone is None or await alone.server.life() == life:
+                if lives == [member.server.life for member in self.members] and not self._coming_back:
                     raise
-                alone.breaker.succeeded()
+
+    @property
+    def _coming_back(self) -> bool:
+        """None serves, and one of them is being started again: a request then waits for it."""
+        servers = [member.server for member in self.members]
+        return all(server.away for server in servers) and any(server.coming for server in servers)
 
     async def _ask(self, path: str, body: dict[str, Any], read: Reading[T], request_id: str, timeout_s: float) -> T:
         attempts = sum(member.server.endpoint.attempts for member in self.members)

@@ -104,7 +104,8 @@ class Rooms:
                 if done:
                     return waiting.result()
                 now = time.monotonic()
-                if any(member.served or member.breaker.until is None for member in self.members if member.up(now)):
+                serving = any(m.served or m.breaker.until is None for m in self.members if m.up(now))
+                if serving or any(m.server.coming for m in self.members):
                     down_since = now
                 elif now - down_since > patience_s:
                     names = ", ".join(member.name for member in self.members)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mentor.errors import UserError
 from mentor.inference.engines import Engine, Launch
+from mentor.jobs.capacity import DEVICES_VARIABLE, visible_devices
 from mentor.jobs.processes import ATTEMPT_VARIABLE
 
 MARK_VARIABLE = "MENTOR_MODEL_SERVER"
@@ -67,14 +68,40 @@ def command(words: tuple[str, ...], engine: Engine, launch: Launch, arguments: t
     return (*(("env", "-u", "PYTHONPATH") if foreign else ()), *words, *arguments, *engine.arguments(launch))
 
 
+def shares(replicas: int) -> list[str | None]:
+    """The GPUs of each of several servers, in equal parts of those that this process may use; None: as this process.
+
+    Raises:
+        UserError: they cannot be divided so.
+    """
+    devices = [] if _leased() and DEVICES_VARIABLE not in os.environ else visible_devices() or []
+    if replicas == 1 or not devices:
+        return [None] * replicas
+    if len(devices) % replicas:
+        raise UserError(
+            f"{replicas} replicas cannot share {len(devices)} GPUs equally", field="model.serve.replicas",
+            allowed="a number that divides the GPUs of the job",
+        )  # fmt: skip
+    size = len(devices) // replicas
+    return [",".join(devices[first : first + size]) for first in range(0, len(devices), size)]
+
+
+def _leased() -> bool:
+    """Whether GPUs of this machine belong to jobs by lease."""
+    return bool(int(os.environ.get("MENTOR_JOBS_GPUS") or 0))
+
+
 def environment(engine: Engine, launch: Launch, mark: str) -> dict[str, str]:
     """This process's environment without what is ours: a server needs neither Redis' password nor our keys.
 
-    GPUs are those of the job's lease. Where GPUs are leased and the job holds none, the server sees none: they are others'.
+    GPUs are those of the job's lease, or a replica's share of them. Where GPUs are leased and the job holds none, the
+    server sees none: they are others'.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     marks = {name: os.environ[name] for name in (ATTEMPT_VARIABLE, _STACK_VARIABLE) if name in os.environ}
-    if int(os.environ.get("MENTOR_JOBS_GPUS") or 0):
-        kept.setdefault("CUDA_VISIBLE_DEVICES", "")
+    if launch.devices is not None:
+        kept[DEVICES_VARIABLE] = launch.devices
+    elif _leased():
+        kept.setdefault(DEVICES_VARIABLE, "")
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     return {**kept, **marks, **offline, **engine.environment(launch), MARK_VARIABLE: mark}

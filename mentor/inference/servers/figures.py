@@ -35,6 +35,11 @@ class TokenFigures:
         self._before: dict[str, float] = {}
         self._when = time.monotonic()
 
+    def paused(self) -> None:
+        """It serves no longer, so that it has no rate."""
+        if self._before:
+            self._watch.tell("", **{_rate(direction): 0.0 for direction in self._before})
+
     def restarted(self) -> None:
         """The next totals begin at 0."""
         self._before, self._when = {}, time.monotonic()
@@ -45,9 +50,13 @@ class TokenFigures:
         rates = {}
         for direction, total in now.items():
             more = max(0.0, total - self._before.get(direction, 0.0))
-            rates[f"{direction}_tokens_per_s"] = round(more / seconds, 1)
+            rates[_rate(direction)] = round(more / seconds, 1)
             if more:
                 self._watch.count("mentor_model_server_tokens", more, engine=self._engine, direction=direction)
         self._before, self._when = dict(now), time.monotonic()
         if rates:
             self._watch.tell("", **rates)
+
+
+def _rate(direction: str) -> str:
+    return f"{direction}_tokens_per_s"

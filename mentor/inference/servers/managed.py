@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,21 +36,28 @@ class ManagedServer:
     """One model server over all its lives.
 
     Attributes:
+        label: its name in messages and figures.
+        up: it serves, as far as is known.
         starts: lives that have come to serve.
         restarts: how often it was started again.
+        given_up: it has used up its restarts.
+        hearers: called when it has come to serve, and when it does no longer.
     """
 
     def __init__(
         self, engine: Engine, words: tuple[str, ...], launch: Launch, serve: ServeSpec, log: Path, watch: Watch
     ) -> None:
         self.engine, self.launch, self.serve, self.log = engine, launch, serve, log
+        self.label = launch.numbered(engine.name)
         self.starts = self.restarts = 0
+        self.given_up = False
+        self.hearers: list[Callable[[], None]] = []
         self._words = words
         self._watch = watch
         self._mark = secrets.token_hex(8)
         self._figures = TokenFigures(engine.name, watch)
         self._process: ServerProcess | None = None
-        self._up = asyncio.Event()
+        self.up = False
         headers = {"authorization": f"Bearer {launch.key}"}
         timeout = min(10.0, serve.hang_s)
         self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
@@ -58,11 +66,6 @@ class ManagedServer:
     def url(self) -> str:
         """Where it listens, in every life."""
         return f"http://127.0.0.1:{self.launch.port}"
-
-    async def up(self) -> int:
-        """Wait until it serves; returns ``starts``."""
-        await self._up.wait()
-        return self.starts
 
     async def start(self) -> None:
         """Start the process and wait until it serves the model.
@@ -86,7 +89,7 @@ class ManagedServer:
                 raise Stopped
             if time.monotonic() - told > 1.0:
                 told = time.monotonic()
-                self._watch.tell(f"{self.engine.name} is starting {self.launch.name}: {waited:.0f} s")
+                self._watch.tell(f"{self.label} is starting {self.launch.name}: {waited:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
         self._began_to_serve(time.monotonic() - began)
 
@@ -94,9 +97,14 @@ class ManagedServer:
         self.starts += 1
         self._watch.count("mentor_model_server_starts", engine=self.engine.name)
         self._watch.count("mentor_model_server_start_seconds", seconds, engine=self.engine.name)
-        self._watch.tell(f"{self.engine.name} serves {self.launch.name} after {seconds:.0f} s")
+        self._watch.tell(f"{self.label} serves {self.launch.name} after {seconds:.0f} s")
         self._figures.restarted()
-        self._up.set()
+        self._turn(up=True)
+
+    def _turn(self, *, up: bool) -> None:
+        self.up = up
+        for hear in self.hearers:
+            hear()
 
     async def supervise(self) -> NoReturn:
         """Start it again whenever it dies or hangs.
@@ -107,12 +115,14 @@ class ManagedServer:
         """
         why, what = await self._until_it_fails()
         while True:
-            self._up.clear()
+            self._turn(up=False)
+            self._figures.paused()
             if self.restarts >= self.serve.restarts:
+                self.given_up = True
                 raise self._failed(f"{what}, {self.restarts} restarts are used up")
             self.restarts += 1
             self._watch.count("mentor_model_server_restarts", engine=self.engine.name, reason=why)
-            self._watch.tell(f"{self.engine.name} {what}: restart {self.restarts} of {self.serve.restarts}")
+            self._watch.tell(f"{self.label} {what}: restart {self.restarts} of {self.serve.restarts}")
             await asyncio.to_thread(self.stop, 0.0)
             await asyncio.sleep(_BACKOFF_SECONDS * (self.restarts - 1))
             try:
@@ -171,7 +181,7 @@ class ManagedServer:
         """The error for people; the log's tail goes to the job's log."""
         lines = tail(self.log, self.launch.key)
         print(f"--- {self.log.name}: the last lines", *lines, "---", sep="\n", file=sys.stderr, flush=True)
-        message = f"the model server ({self.engine.name}, {self.launch.name}) {what}: {reason(lines)}"
+        message = f"the model server ({self.label}, {self.launch.name}) {what}: {reason(lines)}"
         return UserError(message, field="model.serve") if bad_usage else InfrastructureError(message)
 
     def stop(self, grace_s: float = _GRACE_SECONDS) -> None:
@@ -183,9 +193,9 @@ class ManagedServer:
     async def close(self) -> None:
         """Take the last figures, end it, and let its connections go; it ends whatever its job's context raises."""
         try:
-            if self._up.is_set():
+            if self.up:
                 await self.read_figures()
         finally:
-            self._up.clear()
+            self.up = False
             await asyncio.to_thread(self.stop)
             await self._http.aclose()

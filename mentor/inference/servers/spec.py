@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -25,11 +26,15 @@ class ServeSpec(Frozen):
         arguments: further flags of the engine, ``--flag`` or ``--flag=value``. Anybody may give those that the engine
             lists as plain; others are for operators.
         start_timeout_s: seconds from the start of the process until it serves.
-        restarts: how often one that died or hung is started again before the job fails.
+        replicas: so many servers of the model, each with an equal share of the job's GPUs.
+        restarts: how often one that died or hung is started again before it is given up; without any the job fails.
         hang_s: seconds without an answer to its health check after which it is taken for hung.
     """
 
     engine: EngineName = "vllm"
+    replicas: int = Field(
+        default=1, ge=1, le=64, description="servers of the model; the job's GPUs are divided equally"
+    )
     tensor_parallel: int | None = Field(default=None, ge=1, le=64, description="GPUs that share the model: leased too")
     max_model_len: int | None = Field(default=None, ge=1, description="tokens of context")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] | None = None
@@ -61,8 +66,13 @@ class ServeSpec(Frozen):
     @property
     def options(self) -> dict[str, Any]:
         """Settings of the engine that are given."""
-        kept = ("engine", "arguments", "start_timeout_s", "restarts", "hang_s")
+        kept = ("engine", "replicas", "arguments", "start_timeout_s", "restarts", "hang_s")
         return {n: v for n in type(self).model_fields if n not in kept and (v := getattr(self, n)) is not None}
+
+    @property
+    def devices(self) -> int:
+        """GPUs that all replicas take together; 0 where the spec leaves that open."""
+        return self.replicas * (self.tensor_parallel or 0)
 
     def require_plain_argument(self, field: str, argument: str) -> None:
         """Refuse an argument that is for operators: one that could name code, files, addresses or keys.
@@ -77,4 +87,20 @@ class ServeSpec(Frozen):
                 f"{field}: {argument[:200]!r} is no plain argument of {self.engine}",
                 field=field,
                 allowed=f"{', '.join(sorted(known))} with a number or a word; others need the role {Role.OPERATE}",
+            )
+
+
+def require_equal_shares(gpus: int, serves: Iterable[ServeSpec | None]) -> None:
+    """Refuse GPUs of a job that a model's replicas cannot divide equally.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    given = [serve for serve in serves if serve is not None]
+    leased = max((gpus, *(serve.devices for serve in given)))
+    for serve in given:
+        if leased % serve.replicas:
+            raise ValueError(
+                f"gpus: {serve.replicas} replicas of model.serve cannot share {leased} equally; allowed: a multiple of "
+                f"{serve.replicas}, or other replicas"
             )

@@ -16,7 +16,7 @@ from mentor.trajectory import Question
 from mentor_teacher.estimate import estimate
 from mentor_teacher.generation import facts_of
 from mentor_teacher.importers import IMPORTERS
-from mentor_teacher.output.dataset import FILES, PAIRS, write_dataset
+from mentor_teacher.output.dataset import FILES, PAIRS, WHY_NONE, write_dataset
 from mentor_teacher.output.manifest import Origin
 from mentor_teacher.select import Screened, Selected, after_screening, screen, select
 from mentor_teacher.spec import TeacherSpec
@@ -36,7 +36,8 @@ class TeacherJob:
 
     Artefacts: ``dataset`` (the folder with everything: ``docs/teacher.md``), and from it by themselves
     ``references.parquet`` (published schema), ``references.jsonl`` (the same as questions), ``trajectories.jsonl`` (every
-    trajectory whole, verified or not), ``summary.json``, and ``preferences.jsonl`` where there is a pair.
+    trajectory whole, verified or not), ``summary.json``, and ``preferences.jsonl`` where there is a pair. One that kept no
+    trajectory fails, and leaves ``trajectories.jsonl``, ``summary.json`` and ``statistics.html``.
     """
 
     kind: ClassVar[str] = "teacher"
@@ -123,13 +124,6 @@ def _write(
     server: dict[str, Any],
     generation: dict[str, Any],
 ) -> dict[str, Any]:
-    if not selected.questions:
-        dropped = ", ".join(f"{step.filter} {step.dropped}" for step in selected.steps if step.dropped)
-        raise UserError(
-            f"none of {len(selected.trajectories)} trajectories gave a right answer that the filters keep: nothing to learn "
-            f"from ({dropped or 'all were lost'})",
-            field="model", allowed="a teacher that solves some of the questions",
-        )  # fmt: skip
     out = context.workdir / "out"
     plain = spec.model_dump(mode="json")
     origin = Origin(
@@ -140,9 +134,20 @@ def _write(
         out, questions, selected, origin, name=Path(spec.questions).stem, shares=spec.split, screened=asked.steps,
         facts={"model": spec.model.label, "spec": plain, **generation},
     )  # fmt: skip
-    for name in (*FILES, PAIRS):
+    for name in (*FILES, PAIRS) if selected.questions else WHY_NONE:
         if (out / name).is_file():
             context.commit(name, out / name)
+    if not selected.questions:
+        raise _nothing_kept(selected)
     context.commit(DATASET, out)
     context.progress(1.0, f"{len(selected.questions)} of {len(questions)} questions have references")
     return {key: value for key, value in summary.items() if key != "spec"}
+
+
+def _nothing_kept(selected: Selected) -> UserError:
+    dropped = ", ".join(f"{step.filter} {step.dropped}" for step in selected.steps if step.dropped)
+    return UserError(
+        f"none of {len(selected.trajectories)} trajectories gave a right answer that the filters keep: nothing to learn "
+        f"from ({dropped or 'all were lost'})",
+        field="model", allowed="a teacher that solves some of the questions",
+    )  # fmt: skip

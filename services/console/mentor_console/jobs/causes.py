@@ -6,7 +6,6 @@ next step. An error that is not known here is shown as it is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,12 +23,16 @@ _RESUME = "then Resume: what was drawn is kept"
 
 @dataclass(frozen=True)
 class Cause:
-    """One line. ``where``: a field of the spec, or a place; ``link``: an address that helps, and its name."""
+    """One line. ``where``: a field of the spec, or a place; ``link``: an address that helps, and its name.
+
+    ``vague``: what the job's trajectories show says more, where they show something.
+    """
 
     what: str
     where: str
     todo: str
     link: tuple[str, str] | None = None
+    vague: bool = False
 
 
 def causes_of(job: Job) -> list[Cause]:
@@ -94,6 +97,20 @@ def _template(job: Job, found: re.Match[str]) -> Cause:
     )
 
 
+def never_shown(job: Job, why: str) -> Cause:
+    """The template leaves the tools out."""
+    return Cause(
+        f"The model never saw its tools: {why}",
+        f"the chat template of {models(job)}",
+        "give the model a chat template that renders tools (chat_template.jinja in its folder; of a server, what it was "
+        "started with), and clone the job",
+    )
+
+
+def _hidden(job: Job, found: re.Match[str]) -> Cause:
+    return never_shown(job, "its chat template leaves them out, and no system prompt names them")
+
+
 def _no_template(job: Job, found: re.Match[str]) -> Cause:
     return Cause(
         "The model has no chat template: it is no chat model", models(job),
@@ -113,24 +130,15 @@ def _nothing_learnt(job: Job, found: re.Match[str]) -> Cause:
     return Cause(
         f"None of {found['number']} answers was right and kept: {found['why']}",
         f"the model ({models(job)}), its tools ({named(job, 'tools')}), or the filters",
-        "evaluate the model on ten of the questions: the evaluation keeps every trajectory, and its page says whether a tool "
-        "failed in each call or the model never saw its tools",
-        _trial(job),
-    )
-
-
-def _trial(job: Job) -> tuple[str, str]:
-    """A form that evaluates a teacher on a few of its questions, with its tools."""
-    kept = ("model", "questions", "tools", "sandbox_tools", "backends", "sampling", "limits", "judge")
-    spec = {name: job.spec[name] for name in kept if job.spec.get(name)} | {"max_questions": 10, "samples": 1}
-    return (
-        f"/jobs/new/evaluator/evaluate?{urlencode({'spec': json.dumps(spec)}, errors='replace')}",
-        "Evaluate it on ten questions",
+        "read what it wrote, and why each was dropped; then clone the job with what is at fault mended",
+        (f"/trajectories?{urlencode({'job': job.id})}", "Its trajectories"),
+        vague=True,
     )
 
 
 _KNOWN: tuple[tuple[re.Pattern[str], Callable[[Job, re.Match[str]], Cause]], ...] = (
     (UNAPPENDABLE, _template),
+    (re.compile(r"the chat template leaves out tools"), _hidden),
     (re.compile(r"has no chat template"), _no_template),
     (re.compile(r"none of (?P<number>\d+) trajectories gave a right answer.*?\((?P<why>[^()]*)\)"), _nothing_learnt),
     (re.compile(r"cannot reach the model server (?P<url>\S+?)(?=:? |:?$)"), _server),

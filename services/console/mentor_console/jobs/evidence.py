@@ -16,7 +16,7 @@ from mentor.jobs.model import Job
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_console.index.stored import Stored, load, question_of
-from mentor_console.jobs.causes import Cause, models, named
+from mentor_console.jobs.causes import Cause, models, named, never_shown
 from mentor_console.jobs.directory import small
 
 _READ, _FEWEST, _MOST = 100, 3, 10
@@ -88,7 +88,7 @@ def _unused(job: Job, told: list[Trajectory], question: Question | None) -> list
     # Where calls came, what a server counts is no proof against them; the ids of the prompt itself are: some call from habit.
     tokens = max((_prompt(trajectory, counted=not called) for trajectory in told), default=0)
     if size and tokens > 0 and tokens * _CHARACTERS_PER_TOKEN < size:
-        return [_never_shown(job, size, tokens)]
+        return [never_shown(job, f"they have {size:,} characters, and no prompt has more than {tokens:,} tokens")]
     if called:
         return []
     return [
@@ -99,15 +99,6 @@ def _unused(job: Job, told: list[Trajectory], question: Question | None) -> list
             (f"/trajectories?{urlencode({'job': job.id})}", "What it wrote"),
         )
     ]
-
-
-def _never_shown(job: Job, size: int, tokens: int) -> Cause:
-    return Cause(
-        f"The model never saw its tools: they have {size:,} characters, and no prompt has more than {tokens:,} tokens",
-        f"the chat template of {models(job)}",
-        "give the model a chat template that renders tools (chat_template.jinja in its folder; of a server, what it was "
-        "started with), and clone the job",
-    )
 
 
 def _prompt(trajectory: Trajectory, counted: bool) -> int:

@@ -54,7 +54,8 @@ def router(console: Console) -> APIRouter:
 
         def look(connection: sqlite3.Connection) -> tuple[list[Cause], bool]:
             shown = shown_by(connection, console.index.folder, found.job, jobs)
-            return [*causes_of(found.job), *shown], gathered(connection, found.job)
+            causes = sorted([*causes_of(found.job), *shown], key=lambda cause: cause.vague)
+            return causes, gathered(connection, found.job)
 
         return await console.index.run(look)
 

@@ -80,7 +80,7 @@ class _Asked:
 
     def __init__(self, inner: Policy, tell: asyncio.Queue[tuple[str, Any] | None]) -> None:
         self._inner, self._tell = inner, tell
-        self.model, self.mode = inner.model, inner.mode
+        self.model, self.mode, self.system = inner.model, inner.mode, inner.system
 
     def start(self, question: Question, tools: Sequence[ToolSpec]) -> Any:
         return _Heard(self._inner.start(question, tools), self._tell)

@@ -29,7 +29,7 @@ class StepPolicy:
 
     def __init__(self, policy: Policy, bfcl_mode: Mode, decode: Decode | None = None) -> None:
         self.policy, self.bfcl_mode, self._decode = policy, bfcl_mode, decode
-        self.mode, self.model = policy.mode, policy.model
+        self.mode, self.model, self.system = policy.mode, policy.model, policy.system
         self.said: list[Turn] = []
 
     def start(self, question: Question, tools: Sequence[ToolSpec]) -> Conversation:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mentor.inference import SamplingParams
+from mentor.inference.servers.spec import require_equal_shares
 from mentor.reach import Reach
 from mentor.rollout.budget import Prices
 from mentor.rollout.connect import ModelSource, ToolBackends
@@ -86,6 +87,7 @@ class EvaluationSpec(DrawSpec):
             raise ValueError("models: a name occurs twice")
         if self.prompts and self.strategy != "agent":
             raise ValueError(f"prompts: strategy {self.strategy} asks in its own way; allowed: agent")
+        require_equal_shares(self.gpus, [entry.model.serve for entry in self.models])
         return self
 
     def arms(self, model: EvaluatedModel) -> list[Arm]:

@@ -37,6 +37,8 @@ from mentor_teacher.select import Selected, Step
 
 FILES = ("references.parquet", "references.jsonl", "trajectories.jsonl", "summary.json")
 """Artefacts of a job by themselves, beside the folder that holds everything."""
+WHY_NONE = (f"{TRAJECTORIES}.jsonl", SUMMARY, PAGE)
+"""What a job commits that kept no trajectory: why that is, and nothing that could be taken for a data set."""
 PAIRS = "preferences.jsonl"
 """One more, where some question has a pair: what DPO trains on."""
 
