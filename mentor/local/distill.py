@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -66,6 +66,9 @@ class DistillSpec(Frozen):
     eval_share: float = Field(default=0.2, gt=0, lt=1)
     greedy: bool = Field(default=True, description="evaluate greedily too, beside sampling")
     evaluate_teacher: bool = True
+    vanilla_temperatures: tuple[Annotated[float, Field(gt=0, le=2)], ...] = Field(
+        default=(), description="sample the untrained student at these too: what of a gain is sharpening alone"
+    )
     output: str = "runs/distill"
     seed: int = 0
     services: ServiceUrls = Field(default_factory=ServiceUrls)
@@ -184,6 +187,8 @@ class Chain:
             self._evaluate("teacher", self.spec.teacher["model"], held_out)
         student = {"path": self.spec.student}
         self._evaluate("vanilla", student, held_out)
+        for temperature in self.spec.vanilla_temperatures:
+            self._sample(f"vanilla at {temperature:g}", student, held_out, temperature=temperature)
         arms = parse_arms(self.spec.arms)
         for name, arm in arms.items():
             trained = self._train(name, arm, teacher)
@@ -248,13 +253,20 @@ class Chain:
         return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
 
     def _evaluate(self, name: str, model: dict[str, Any], questions: str) -> None:
-        base = {
+        base = self._sample(name, model, questions)
+        if self.spec.greedy:
+            self._job(f"evaluate {name} greedy", "evaluate", greedily(base))
+
+    def _sample(self, name: str, model: dict[str, Any], questions: str, **sampling: float) -> dict[str, Any]:
+        """Evaluate as the spec says, but for ``sampling``; returns the fields of the job."""
+        fields = {
             **self.spec.evaluate, "model": model, "questions": questions, "tools": self.spec.tools,
             "judge": self.spec.judge,
         }  # fmt: skip
-        self._job(f"evaluate {name}", "evaluate", base)
-        if self.spec.greedy:
-            self._job(f"evaluate {name} greedy", "evaluate", greedily(base))
+        if sampling:
+            fields["sampling"] = {**fields.get("sampling", {}), **sampling}
+        self._job(f"evaluate {name}", "evaluate", fields)
+        return fields
 
     def _job(self, label: str, kind: str, spec: dict[str, Any]) -> Job:
         started = time.monotonic()

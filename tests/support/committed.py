@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import httpx
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.embedded_redis import redis_url, start_redis
 from mentor.jobs.model import JobState
-from mentor.jobs.store import JobStore
+from mentor.jobs.store import JobStore, LeaseLostError
 from mentor.rpc.principal import ANYONE, Principal
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
@@ -102,8 +102,9 @@ def held(store: JobStore, job: str, fence: int) -> Iterator[None]:
     over = threading.Event()
 
     def renew() -> None:
-        while not over.wait(2.0):
-            store.renew(job, fence)
+        with suppress(LeaseLostError):  # the block ended the job itself
+            while not over.wait(2.0):
+                store.renew(job, fence)
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

@@ -76,6 +76,23 @@ def test_dpo_learns_from_the_teachers_preference_pairs(tmp_path: Path) -> None:
     assert spec["model"] == f"artifact:{jobs['train trained'].id}/model"
 
 
+def test_the_untrained_student_is_sampled_at_other_temperatures_and_nobody_else(tmp_path: Path) -> None:
+    evaluate = {"sampling": {"temperature": 1.0, "max_tokens": 64}, "samples": 4}
+    jobs = jobs_of(tmp_path, evaluate=evaluate, greedy=True, vanilla_temperatures=[0.3])
+    cooler = jobs.pop("evaluate vanilla at 0.3").spec
+    assert cooler == jobs["evaluate vanilla"].spec | {"sampling": {"temperature": 0.3, "max_tokens": 64}}
+    assert jobs["evaluate trained"].spec["sampling"] == evaluate["sampling"]
+    assert {label for label in jobs if label.startswith("evaluate ")} == {
+        "evaluate vanilla", "evaluate vanilla greedy", "evaluate trained", "evaluate trained greedy",
+    }  # fmt: skip
+
+
+def test_a_temperature_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        jobs_of(tmp_path, vanilla_temperatures=[0.3, 0])
+    assert (caught.value.field or "").startswith("vanilla_temperatures")
+
+
 @pytest.mark.parametrize(
     ("arms", "field"),
     [

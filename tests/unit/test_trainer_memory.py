@@ -22,7 +22,7 @@ def spec_of(name: str = "qwen2.5-7b", **changes: Any) -> TrainSpec:
     return load_spec(ROOT / "configs" / "paper" / f"{name}.yaml", **changes)
 
 
-@pytest.mark.parametrize(("name", "billions"), zip(STUDENTS, (1.544, 7.616, 1.721, 8.191), strict=True))
+@pytest.mark.parametrize(("name", "billions"), list(zip(STUDENTS, (1.544, 7.616, 1.721, 8.191), strict=True)))
 def test_the_papers_students_have_their_published_sizes(name: str, billions: float) -> None:
     assert shape_of(STUDENTS[name]).parameters / 1e9 == pytest.approx(billions, rel=1e-3)
 

@@ -14,7 +14,6 @@ from typing import Any
 from mentor.chat import ChatFormat, load_format
 from mentor.data import read_questions
 from mentor.errors import InfrastructureError, UserError
-from mentor.inference.local.weights import load_tokenizer
 from mentor.rewards import load_preset
 from mentor.rollout import user_messages
 from mentor.rpc.health import require_ready
@@ -81,7 +80,7 @@ def check_model(spec: TrainSpec) -> ChatFormat:
         UserError: naming the field.
     """
     folder = Path(spec.model)
-    tokenizer: Any = load_tokenizer(folder)
+    tokenizer = _tokenizer(folder)
     weights = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
     if not weights:
         raise UserError(f"{folder} holds no weights", field="model", allowed="*.safetensors beside config.json")
@@ -96,6 +95,13 @@ def check_model(spec: TrainSpec) -> ChatFormat:
     return load_format(tokenizer, spec.chat_format, **spec.template_kwargs)
 
 
+def _tokenizer(folder: Path, field: str = "model") -> Any:
+    # Here and not above: it brings torch and half a gigabyte, which neither an idle service nor its worker has use for.
+    from mentor.inference.local.weights import load_tokenizer
+
+    return load_tokenizer(folder, field)
+
+
 def check_teacher(spec: TrainSpec) -> None:
     """The model of on-policy distillation, where there is one, has the student's tokens: ids are all that they share.
 
@@ -104,8 +110,8 @@ def check_teacher(spec: TrainSpec) -> None:
     """
     if spec.distil_model is None:
         return
-    teacher: Any = load_tokenizer(Path(spec.distil_model), "distil_model")
-    student: Any = load_tokenizer(Path(spec.model))
+    teacher = _tokenizer(Path(spec.distil_model), "distil_model")
+    student = _tokenizer(Path(spec.model))
     ours, theirs = student.get_vocab(), teacher.get_vocab()
     if ours != theirs:
         odd = sorted(set(ours.items()) ^ set(theirs.items()))[0][0]
