@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 
 from mentor.errors import InfrastructureError, MentorError, UserError
+from mentor_trainer.output import end_of
 
 _TAIL_BYTES = 200_000
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PREFIX = re.compile(r"^\([A-Za-z_:0-9]+ pid=\d+[^)]*\)\s*")
 _EXCEPTION = re.compile(
     r"^(?:[A-Za-z_][\w.]*\.)?(?P<name>[A-Z]\w*(?:Error|Exception|Interrupt|Exit))(?:: (?P<text>.*))?$"
@@ -25,12 +25,7 @@ _LOST = re.compile(r"(?:InfrastructureError: )((?:step \d+|a process of the run 
 
 def tail(log: Path) -> str:
     """The last part of a log, colours and Ray's prefixes removed."""
-    if not log.is_file():
-        return ""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        text = stream.read().decode(errors="replace")
-    return "\n".join(_PREFIX.sub("", line) for line in _ANSI.sub("", text).splitlines())
+    return "\n".join(_PREFIX.sub("", line) for line in end_of(log, _TAIL_BYTES).splitlines())
 
 
 def explain(log: Path, code: int) -> MentorError:

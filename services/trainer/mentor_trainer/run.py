@@ -24,6 +24,7 @@ from mentor_trainer.lifecycle.best import Best
 from mentor_trainer.lifecycle.card import write_card
 from mentor_trainer.lifecycle.keeper import RESULTS, Keeper
 from mentor_trainer.methods import METHODS
+from mentor_trainer.output import LOG
 from mentor_trainer.overrides import RunPaths
 from mentor_trainer.preflight import Plan, check_services, check_spec
 from mentor_trainer.verl_ext import PLUGIN_MODULE, TEACHER_VARIABLE
@@ -183,4 +184,4 @@ def build_command(spec: TrainSpec, paths: RunPaths) -> Command:
     if spec.distil_model is not None:
         environment[TEACHER_VARIABLE] = str(Path(spec.distil_model).absolute())
     arguments = METHODS.get(spec.algorithm).command(spec, paths)
-    return Command(arguments=arguments, environment=environment, log=paths.attempt / "train.log")
+    return Command(arguments=arguments, environment=environment, log=paths.attempt / LOG)
