@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from mentor.data import write_trajectories
 from mentor.errors import InfrastructureError, UserError
 from mentor.jobs.handler import Stopped, load_handler, parse_spec
 from mentor_trainer import output
 from mentor_trainer.jobs import TrainJob
-from tests.support.training import questions, solved, spec_values, write_set
+from tests.support.training import sft_values
 
 
 class Context:
@@ -47,11 +46,7 @@ class Context:
 
 
 def spec_of(folder: Path, **changes: Any) -> dict[str, Any]:
-    write_set(folder)
-    write_trajectories([solved(q) for q in questions()], folder / "t.jsonl")
-    files = [str(folder / "t.jsonl")]
-    values = spec_values(folder, algorithm="sft", trajectory_files=files, sandbox_url=None, total_steps=4)
-    return {**values, **changes}
+    return {**sft_values(folder, total_steps=4), **changes}
 
 
 def test_a_job_reports_steps_and_commits_the_model(tmp_path: Path) -> None:

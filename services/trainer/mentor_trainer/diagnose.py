@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -18,8 +19,12 @@ _MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I
 )
 _DISK = re.compile(r"No space left on device|Disk quota exceeded", re.I)
-_NODE = re.compile(r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|gloo.*by peer", re.I)
-"""How Ray says that it lost a process, or the node that it ran on."""
+_NODE = re.compile(
+    r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|gloo.*by peer|failed \(exitcode: -9\)", re.I
+)
+"""How Ray, gloo and torchrun say that they lost a process, or the node that it ran on."""
+_FULL_BYTES = 1 << 20
+"""Less than that is left: nothing more can be written, a log's last words neither."""
 _LOST = re.compile(r"(?:InfrastructureError: )((?:step \d+|a process of the run was lost): .*)")
 
 
@@ -38,6 +43,11 @@ def explain(log: Path, code: int) -> MentorError:
         return UserError(f"out of memory: {line}", field="micro_batch_size", allowed=allowed)
     if line := _line_of(_DISK, text):
         return UserError(f"the disk is full: {line}", field="output_dir", allowed="a folder with free space")
+    if (left := _left(log)) < _FULL_BYTES:
+        allowed = "a folder with free space"
+        return UserError(
+            f"the disk is full: {log.parent} has {left >> 10} KiB left", field="output_dir", allowed=allowed
+        )
     if (line := _line_of(_NODE, text)) and "creation task" not in text:  # an actor that never came up is our own fault
         return InfrastructureError(f"a node or process of the run was lost: {line}")
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
@@ -45,6 +55,11 @@ def explain(log: Path, code: int) -> MentorError:
     if code < 0:
         return InfrastructureError(f"the training process was ended by {signal.Signals(-code).name}")
     return MentorError(f"training failed: {_exception(text) or f'exit code {code}'} (log: {log})")
+
+
+def _left(log: Path) -> int:
+    """Bytes that are free where a run writes; of a folder that is gone nothing is known."""
+    return shutil.disk_usage(log.parent).free if log.parent.is_dir() else _FULL_BYTES
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
