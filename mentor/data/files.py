@@ -65,10 +65,10 @@ def read_mapping(path: Path, field: str = "spec") -> dict[str, Any]:
 
 
 class JsonLine(NamedTuple):
-    """``place``: ``FILE:LINE``. ``index``: of the line, from 0, empty ones counted."""
+    """``place``: ``FILE:LINE``. ``row``: of the line, from 0, empty ones counted."""
 
     place: str
-    index: int
+    row: int
     value: dict[str, Any]
 
 

@@ -46,7 +46,7 @@ def write_questions(questions: Iterable[Question], path: str | Path) -> None:
 
 def _question(line: JsonLine, field: str) -> Question:
     try:
-        return Question.model_validate(normalize_row(line.value, line.index))
+        return Question.model_validate(normalize_row(line.value, line.row))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

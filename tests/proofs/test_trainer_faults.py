@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -121,14 +122,14 @@ def test_a_retriever_that_answers_500_ends_the_run_with_its_name_and_what_was_lo
     write_searches(tmp_path, searching=4, adding=0)
     with failing_retriever() as url:
         values = spec_values(
-            tmp_path, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=2, infrastructure_wait_s=1.0,
-            max_prompt_length=2048,
+            tmp_path, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=1000, infrastructure_wait_s=1.0,
+            max_prompt_length=1600,
         )  # fmt: skip
         with pytest.raises(InfrastructureError) as lost:
             train(values, tmp_path / "a1")
     line = one_line(lost.value)
-    assert "step 1: " in line and " of 16 rollouts were lost to infrastructure: " in line
-    assert f"retriever {url}" in line and "500" in line
+    told = rf"step \d+: \d+ of 16 rollouts were lost to infrastructure: retriever {re.escape(url)}: HTTP 500"
+    assert re.search(told, line)
 
 
 def test_the_few_samples_that_a_failing_retriever_costs_are_counted_and_the_run_goes_on(
@@ -138,7 +139,7 @@ def test_the_few_samples_that_a_failing_retriever_costs_are_counted_and_the_run_
     with failing_retriever() as url:
         values = spec_values(
             tmp_path, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=1, infrastructure_wait_s=1.0,
-            max_prompt_length=2048,
+            max_prompt_length=1600,
         )  # fmt: skip
         result, (event,) = train(values, tmp_path / "a1")
     rows = [json.loads(line) for line in (tmp_path / "a1" / "rollouts" / "step_1.jsonl").read_text().splitlines()]

@@ -12,15 +12,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._send(200, b'{"service": "retriever", "status": "ok"}')
+        self._send(200, b'{"service": "retriever", "status": "ok"}', "application/json")
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        self._send(500, b'{"error": {"message": "the index broke"}}')
+        self._send(500, b"Internal Server Error")
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _send(self, status: int, body: bytes, kind: str = "text/plain") -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

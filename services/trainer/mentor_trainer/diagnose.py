@@ -23,6 +23,8 @@ _NODE = re.compile(
     r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|gloo.*by peer|failed \(exitcode: -9\)", re.I
 )
 """How Ray, gloo and torchrun say that they lost a process, or the node that it ran on."""
+_SLOW = re.compile(r"The current node timed out during startup")
+"""How Ray says that this machine was too busy for it to start."""
 _FULL_BYTES = 1 << 20
 """Less than that is left: nothing more can be written, a log's last words neither."""
 _LOST = re.compile(r"(?:InfrastructureError: )((?:step \d+|a process of the run was lost): .*)")
@@ -48,6 +50,8 @@ def explain(log: Path, code: int) -> MentorError:
         return UserError(
             f"the disk is full: {log.parent} has {left >> 10} KiB left", field="output_dir", allowed=allowed
         )
+    if line := _line_of(_SLOW, text):
+        return InfrastructureError(f"Ray did not start in time, perhaps because the machine is overloaded: {line}")
     if (line := _line_of(_NODE, text)) and "creation task" not in text:  # an actor that never came up is our own fault
         return InfrastructureError(f"a node or process of the run was lost: {line}")
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
