@@ -189,6 +189,9 @@ inspect-proof: setup .venv-inspect/.installed  ## inspect-ai itself opens the lo
 trainer-proof: setup  ## training on 1, 2 and 4 ranks, the same seed twice, ten kills, a Ray cluster that loses a node, on-policy distillation (half an hour)
 	$(BIN)/python -m pytest tests/proofs/test_trainer_ranks.py tests/proofs/test_trainer_kills.py tests/proofs/test_trainer_cluster.py tests/proofs/test_trainer_distil.py --timeout 3600 -s
 
+trainer-faults: setup  ## what a run in verl needs fails in the middle of it: sandbox, retriever, engine, rank, disk, Redis for five minutes (half an hour)
+	$(BIN)/python -m pytest tests/proofs/test_trainer_faults.py --timeout 3600 -s
+
 .venv-trl/.installed:
 	$(PYTHON) -m venv .venv-trl
 	.venv-trl/bin/pip install --quiet torch==2.13.0 trl==1.16.0

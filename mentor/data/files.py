@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -64,25 +64,33 @@ def read_mapping(path: Path, field: str = "spec") -> dict[str, Any]:
     return loaded
 
 
-def json_lines(path: Path, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Objects of a JSON lines file, each with its place (``FILE:LINE``).
+class JsonLine(NamedTuple):
+    """``place``: ``FILE:LINE``. ``row``: of the line, from 0, empty ones counted."""
+
+    place: str
+    row: int
+    value: dict[str, Any]
+
+
+def json_lines(path: Path, field: str, allowed: str = "an object a line") -> Iterator[JsonLine]:
+    """Objects of a JSON lines file. ``allowed``: what an error says of a line that is none.
 
     Raises:
         UserError: the file cannot be read, or a line is no JSON object.
     """
     check_readable(path, field)
     with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
+        for index, line in enumerate(lines):
             if not line.strip():
                 continue
-            place = f"{path}:{number}"
+            place = f"{path}:{index + 1}"
             try:
                 found = json.loads(line)
             except json.JSONDecodeError as error:
                 raise UserError(f"{place} is not JSON: {error.msg}", field=field) from error
             if not isinstance(found, dict):
-                raise UserError(f"{place} is no object", field=field, allowed="an object a line")
-            yield place, found
+                raise UserError(f"{place} is no object", field=field, allowed=allowed)
+            yield JsonLine(place, index, found)
 
 
 def unwritable(path: Path, error: OSError) -> UserError:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from mentor.data.files import check_readable, write_text
+from mentor.data.files import JsonLine, check_readable, json_lines, write_text
 from mentor.errors import UserError
 from mentor.trajectory import Question
 
 _OWN_FIELDS = frozenset(Question.model_fields) - {"messages"}
 """Columns named ``messages`` in users' files hold whole conversations, answers included: they are never shown to a model."""
+_ALLOWED = '{"question": ..., "answers": [...]}'
 
 
 def read_questions(path: str | Path, field: str = "questions") -> list[Question]:
@@ -30,7 +30,7 @@ def read_questions(path: str | Path, field: str = "questions") -> list[Question]
 
         questions = read_parquet(file, field)
     elif file.suffix in (".jsonl", ".json"):
-        questions = _read_jsonl(file, field)
+        questions = [_question(line, field) for line in json_lines(file, field, _ALLOWED)]
     else:
         raise UserError(f"{file} has an unknown suffix", field=field, allowed=".jsonl or .parquet")
     if not questions:
@@ -44,28 +44,13 @@ def write_questions(questions: Iterable[Question], path: str | Path) -> None:
     write_text(Path(path), "".join(q.model_dump_json(exclude_defaults=True) + "\n" for q in questions))
 
 
-def _read_jsonl(file: Path, field: str) -> list[Question]:
-    questions = []
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                questions.append(_read_line(line, f"{file}:{number}", number - 1, field))
-    return questions
-
-
-def _read_line(line: str, where: str, index: int, field: str) -> Question:
+def _question(line: JsonLine, field: str) -> Question:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where} is not JSON: {error.msg}", field=field) from error
-    if not isinstance(row, dict):
-        raise UserError(f"{where} is not an object", field=field, allowed='{"question": ..., "answers": [...]}')
-    try:
-        return Question.model_validate(normalize_row(row, index))
+        return Question.model_validate(normalize_row(line.value, line.row))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise UserError(f"{where}: {name}: {first['msg']}", field=field) from error
+        raise UserError(f"{line.place}: {name}: {first['msg']}", field=field) from error
 
 
 def normalize_row(row: dict[str, Any], index: int) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from mentor.data import read_questions
 from mentor.experiment.keys import File, Output
 from mentor.experiment.plan import Plan, Run, Step
 from mentor.experiment.spec import TEACHER, Costs
+from mentor.paper import ROLLOUTS, TOTAL_EPOCHS, TRAIN_BATCH_SIZE
 from mentor.trajectory import Frozen
 
-DEFAULTS = {"train_batch_size": 16, "rollouts": 10, "total_epochs": 2}
+DEFAULTS = {"train_batch_size": TRAIN_BATCH_SIZE, "rollouts": ROLLOUTS, "total_epochs": TOTAL_EPOCHS}
 """The trainer's, where a spec does not say."""
 _NO_ROLLOUTS = frozenset({"sft", "dpo"})
 """Algorithms that learn from given texts."""

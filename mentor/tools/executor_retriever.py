@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import httpx
 
-from mentor.errors import ForbiddenError, InfrastructureError, UnauthenticatedError, UserError
+from mentor.errors import ForbiddenError, InfrastructureError, MentorError, UnauthenticatedError, UserError
 from mentor.rpc.channels import is_http
 from mentor.rpc.context import outgoing
 from mentor.rpc.endpoint import ServiceEndpoint
@@ -70,9 +70,7 @@ class RetrieverExecutor(ServiceEndpoint):
             answer = await stub.Search(request, timeout=timeout_s, metadata=tuple(outgoing().items()))
         except grpc.aio.AioRpcError as failure:
             error = from_grpc(failure)
-            if isinstance(error, InfrastructureError):
-                error.message = f"retriever {self.endpoint}: {error.message}"
-            raise error from None
+            raise self._named(error) from None
         return [hit.document.contents for hit in answer.hits]
 
     async def _over_http(self, query: str, top_n: int, timeout_s: float) -> list[str]:
@@ -85,5 +83,11 @@ class RetrieverExecutor(ServiceEndpoint):
             reason = str(failure) or type(failure).__name__
             raise InfrastructureError(f"retriever {self.endpoint}: {reason}") from None
         if response.is_error:
-            raise from_http(response)
+            raise self._named(from_http(response))
         return [document["contents"] for document in response.json()]
+
+    def _named(self, error: MentorError) -> MentorError:
+        """An outage says whose it is: it may be all that a run's last line has to go by."""
+        if isinstance(error, InfrastructureError):
+            error.message = f"retriever {self.endpoint}: {error.message}"
+        return error

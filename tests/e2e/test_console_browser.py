@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -115,6 +116,30 @@ def test_a_stream_goes_on_in_the_browser_after_the_service_restarted(page: Page,
         assert page.locator("#events").inner_text().count("before the break") == 1
     stack.store.finish(job.id, claim.fence, JobState.FAILED, error="planted")
     expect(page.locator("#error")).to_contain_text("planted")
+
+
+def test_what_verl_prints_is_text_on_the_page_of_curves_as_it_is_committed(
+    page: Page, stack: ConsoleStack, tmp_path: Path
+) -> None:
+    job, _ = stack.store.submit("train", {"model": "student"})
+    claim = stack.store.claim(job.id, "test")
+    assert claim is not None
+
+    def commit(text: str) -> None:
+        (tmp_path / "train.log").write_text(text)
+        artifact = stack.files.put(job.id, "train.log", tmp_path / "train.log", claim.fence)
+        stack.store.commit(job.id, artifact)
+
+    with held(stack.store, job.id, claim.fence):
+        page.goto(f"/training?job={job.id}")
+        shown = page.locator(".printed pre")
+        expect(shown).to_have_text("")
+        commit("verl is starting\n")
+        expect(shown).to_contain_text("verl is starting")
+        commit("verl is starting\n<b id=hacked>\u202etxt</b>\n")
+        expect(shown).to_contain_text("<b id=hacked>⟨U+202E⟩txt</b>")
+        assert page.locator("#hacked").count() == 0
+    stack.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={"step": 2, "total_steps": 2})
 
 
 def test_a_training_job_shows_its_last_words_when_it_has_ended(page: Page, stack: ConsoleStack) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostile_text.cases import MEGABYTE, PAYLOADS
-from tests.integration.test_console_hostile import faults
+from tests.hostile_text.markup import faults
 from tests.support.committed import browser, committed_jobs, gathered, write_lines
 
 AWAY = {f"MENTOR_CONSOLE_{name}_URL": "http://127.0.0.1:9" for name in ("TRAINER", "EVALUATOR")}

@@ -22,7 +22,7 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer
 
 from mentor.chat import load_format
-from mentor.data import write_questions, write_trajectories
+from mentor.data import write_questions
 from mentor.errors import InfrastructureError, UserError
 from mentor.inference import SamplingParams
 from mentor.rollout.connect import ModelSource, ToolBackends
@@ -40,7 +40,7 @@ from mentor_trainer.run import TrainResult, run_training
 from mentor_trainer.sft_data import tokenise
 from tests.support.quiet import Quiet
 from tests.support.service_process import ServiceProcess, environment, run_to_exit, running_process
-from tests.support.training import STUDENT, addition, questions, solved, spec_values, write_set
+from tests.support.training import STUDENT, addition, questions, sft_values, solved, spec_values, write_set
 from tests.support.waiting import eventually
 
 
@@ -181,13 +181,6 @@ def test_a_sandbox_that_dies_in_the_middle_ends_the_run_with_a_clear_line(tmp_pa
             InfrastructureError, match=r"step \d+: \d+ of 16 rollouts were lost to infrastructure: .*sandbox"
         ):
             run_training(spec, tmp_path / "a1", kill)
-
-
-def sft_values(folder: Path, **changes: Any) -> dict[str, Any]:
-    write_set(folder)
-    write_trajectories([solved(q) for q in questions()], folder / "t.jsonl")
-    files = [str(folder / "t.jsonl")]
-    return spec_values(folder, algorithm="sft", trajectory_files=files, sandbox_url=None, **changes)
 
 
 def train(values: dict[str, Any], attempt: Path) -> tuple[TrainResult, list[TrainEvent]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mentor.data import write_questions
+from mentor.data import write_questions, write_trajectories
 from mentor.trajectory import CallSignature, Observation, Question, Reference, ToolCall, Trajectory, Turn
 from tests.support.service_process import ROOT
 
@@ -84,3 +84,11 @@ def spec_values(folder: Path, **changes: Any) -> dict[str, Any]:
         "sandbox_url": "127.0.0.1:1",
     }
     return {k: v for k, v in {**values, **changes}.items() if v is not None}
+
+
+def sft_values(folder: Path, **changes: Any) -> dict[str, Any]:
+    """As ``spec_values``, of SFT on the solved questions."""
+    write_set(folder)
+    write_trajectories([solved(q) for q in questions()], folder / "t.jsonl")
+    files = [str(folder / "t.jsonl")]
+    return spec_values(folder, algorithm="sft", trajectory_files=files, sandbox_url=None, **changes)

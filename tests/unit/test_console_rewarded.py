@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from mentor.errors import UserError
-from mentor.rewards import Weights, load_preset
+from mentor.rewards import Weights, WeightSchedule, load_preset
 from mentor_console.trajectory.rewarded import explain, reward_at
-from mentor_trainer.weights import WeightSchedule
 from tests.support.told import QUESTION, told
 
 END = {"correctness": 1.0, "alignment": 0.0, "validation": 0.05}

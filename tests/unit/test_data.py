@@ -108,7 +108,7 @@ def test_other_json_lines_are_read(tmp_path: Path, row: dict[str, Any], answers:
     [
         ("q.jsonl", '{"question": "a"}\n{oops\n', "q.jsonl:2"),
         ("q.jsonl", '{"answers": ["1"]}\n', "question"),
-        ("q.jsonl", "[1]\n", "not an object"),
+        ("q.jsonl", "[1]\n", "no object"),
         ("q.jsonl", "", "no question"),
         ("q.jsonl", '{"id": "x", "question": "a"}\n{"id": "x", "question": "b"}\n', "twice"),
         ("q.csv", "a,b\n", ".jsonl or .parquet"),

@@ -138,6 +138,7 @@ DEAD = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finish
 GONE = (
     "mentor.errors.InfrastructureError: a process of the run was lost: The actor died unexpectedly. Its node is dead."
 )
+KILLED_RANK = "E1130 api.py:1002] failed (exitcode: -9) local_rank: 1 (pid: 7) of binary: python\nChildFailedError: "
 STILLBORN = """ray.exceptions.ActorDiedError: The actor died because of an error raised in its creation task
 ValueError: bad thing
 """
@@ -150,6 +151,8 @@ ValueError: bad thing
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", 1, UserError, "out of memory"),
         ("OSError: [Errno 28] No space left on device", 1, UserError, "the disk is full"),
         ("", -signal.SIGKILL, InfrastructureError, "was killed"),
+        (KILLED_RANK, 1, InfrastructureError, "a node or process of the run was lost"),
+        ("Exception: The current node timed out during startup.", 1, InfrastructureError, "Ray did not start in time"),
         (
             DEAD,
             1,

@@ -17,7 +17,7 @@ from verl.trainer.ppo.v1 import replay_buffer as verls
 
 from mentor.data import write_trajectories
 from mentor.errors import UserError
-from mentor.rewards import Weights, load_preset
+from mentor.rewards import Weights, WeightSchedule, load_preset
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.config import make_spec
 from mentor_trainer.curriculum import Curriculum, pass_rates
@@ -26,7 +26,6 @@ from mentor_trainer.verl_ext.batch import arrange, order_of
 from mentor_trainer.verl_ext.distil import distilled
 from mentor_trainer.verl_ext.replay import MentorReplayBuffer
 from mentor_trainer.verl_ext.rollout_local.replica import device_of
-from mentor_trainer.weights import WeightSchedule
 from tests.support.training import spec_values, write_set
 
 

@@ -46,7 +46,7 @@ def training_steps(path: Path) -> tuple[dict[str, float], ...]:
     """
     if not path.is_file():
         return ()
-    lines = (line for _, line in json_lines(path, METRICS))
+    lines = (line.value for line in json_lines(path, METRICS))
     return tuple(_step(line["step"], line["data"]) for line in lines if "training/global_step" in line["data"])
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from pathlib import Path
 
 from mentor.errors import InfrastructureError, MentorError, UserError
+from mentor_trainer.output import end_of
 
 _TAIL_BYTES = 200_000
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PREFIX = re.compile(r"^\([A-Za-z_:0-9]+ pid=\d+[^)]*\)\s*")
 _EXCEPTION = re.compile(
     r"^(?:[A-Za-z_][\w.]*\.)?(?P<name>[A-Z]\w*(?:Error|Exception|Interrupt|Exit))(?:: (?P<text>.*))?$"
@@ -18,19 +19,20 @@ _MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|MemoryError|Cannot allocate memory|DefaultCPUAllocator: can't", re.I
 )
 _DISK = re.compile(r"No space left on device|Disk quota exceeded", re.I)
-_NODE = re.compile(r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|gloo.*by peer", re.I)
-"""How Ray says that it lost a process, or the node that it ran on."""
+_NODE = re.compile(
+    r"ActorDiedError|ActorUnavailableError|NodeDiedError|WorkerCrashedError|gloo.*by peer|failed \(exitcode: -9\)", re.I
+)
+"""How Ray, gloo and torchrun say that they lost a process, or the node that it ran on."""
+_SLOW = re.compile(r"The current node timed out during startup")
+"""How Ray says that this machine was too busy for it to start."""
+_FULL_BYTES = 1 << 20
+"""Less than that is left: nothing more can be written, a log's last words neither."""
 _LOST = re.compile(r"(?:InfrastructureError: )((?:step \d+|a process of the run was lost): .*)")
 
 
 def tail(log: Path) -> str:
     """The last part of a log, colours and Ray's prefixes removed."""
-    if not log.is_file():
-        return ""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        text = stream.read().decode(errors="replace")
-    return "\n".join(_PREFIX.sub("", line) for line in _ANSI.sub("", text).splitlines())
+    return "\n".join(_PREFIX.sub("", line) for line in end_of(log, _TAIL_BYTES).splitlines())
 
 
 def explain(log: Path, code: int) -> MentorError:
@@ -43,6 +45,13 @@ def explain(log: Path, code: int) -> MentorError:
         return UserError(f"out of memory: {line}", field="micro_batch_size", allowed=allowed)
     if line := _line_of(_DISK, text):
         return UserError(f"the disk is full: {line}", field="output_dir", allowed="a folder with free space")
+    if (left := _left(log)) < _FULL_BYTES:
+        allowed = "a folder with free space"
+        return UserError(
+            f"the disk is full: {log.parent} has {left >> 10} KiB left", field="output_dir", allowed=allowed
+        )
+    if line := _line_of(_SLOW, text):
+        return InfrastructureError(f"Ray did not start in time, perhaps because the machine is overloaded: {line}")
     if (line := _line_of(_NODE, text)) and "creation task" not in text:  # an actor that never came up is our own fault
         return InfrastructureError(f"a node or process of the run was lost: {line}")
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
@@ -50,6 +59,11 @@ def explain(log: Path, code: int) -> MentorError:
     if code < 0:
         return InfrastructureError(f"the training process was ended by {signal.Signals(-code).name}")
     return MentorError(f"training failed: {_exception(text) or f'exit code {code}'} (log: {log})")
+
+
+def _left(log: Path) -> int:
+    """Bytes that are free where a run writes; of a folder that is gone nothing is known."""
+    return shutil.disk_usage(log.parent).free if log.parent.is_dir() else _FULL_BYTES
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:

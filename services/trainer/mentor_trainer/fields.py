@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mentor.grading import JudgeName
+from mentor.paper import ROLLOUTS, TOTAL_EPOCHS, TRAIN_BATCH_SIZE
 from mentor.reach import Reach
 from mentor.rewards import Weights
 from mentor.trajectory import Frozen
@@ -41,7 +42,7 @@ class AlgorithmFields(Frozen):
     lr_warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
     grad_clip: float = Field(default=1.0, gt=0)
-    train_batch_size: int = Field(default=16, ge=1)
+    train_batch_size: int = Field(default=TRAIN_BATCH_SIZE, ge=1)
     mini_batch_size: int = Field(default=8, ge=1)
     ppo_epochs: int = Field(default=1, ge=1)
     use_kl: bool = True
@@ -103,7 +104,7 @@ class AlgorithmFields(Frozen):
 class RolloutFields(Frozen):
     """How the student is sampled."""
 
-    rollouts: int = Field(default=10, ge=1)
+    rollouts: int = Field(default=ROLLOUTS, ge=1)
     temperature: float = Field(default=0.7, gt=0, le=10)
     """Paper: 0.7 for Qwen2.5, 0.6 for Qwen3."""
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -125,7 +126,7 @@ class RolloutFields(Frozen):
 class ScheduleFields(Frozen):
     """How long, and what is kept. A frequency of -1 switches saving or validation off; the last step is always saved."""
 
-    total_epochs: int = Field(default=2, ge=1)
+    total_epochs: int = Field(default=TOTAL_EPOCHS, ge=1)
     total_steps: int | None = Field(default=None, ge=1)
     save_freq: int = Field(default=20, ge=-1)
     test_freq: int = Field(default=-1, ge=-1)

@@ -17,6 +17,7 @@ from mentor_trainer.config import TrainSpec
 from mentor_trainer.events import TrainEvent
 from mentor_trainer.lifecycle.keeper import RESULTS
 from mentor_trainer.methods import METHODS
+from mentor_trainer.output import kept
 from mentor_trainer.preflight import check_spec
 from mentor_trainer.run import run_training
 
@@ -25,8 +26,9 @@ class TrainJob:
     """Trains a student.
 
     ``output_dir`` of the spec is not used: checkpoints live in the job's work folder, from which another attempt goes
-    on. Artefacts: ``model`` (Hugging Face format), ``metrics.jsonl`` and ``rollouts`` of the last attempt. The result
-    has ``step``, ``total_steps``, ``seconds`` and the last step's metrics.
+    on. Artefacts: ``model`` (Hugging Face format), ``metrics.jsonl`` and ``rollouts`` of the last attempt,
+    and ``train.log``, the end of what the last attempt's process printed, however it ended. The result has ``step``,
+    ``total_steps``, ``seconds`` and the last step's metrics.
     """
 
     kind: ClassVar[str] = "train"
@@ -61,7 +63,13 @@ class TrainJob:
                 **event.metrics,
             )
 
-        result = run_training(spec, attempt, report, should_stop=context.should_stop)
+        with kept(attempt, context) as output:
+
+            def should_stop() -> bool:
+                output.renew()  # this is asked at every tick
+                return context.should_stop()
+
+            result = run_training(spec, attempt, report, should_stop=should_stop)
         context.save()
         if result.model is None:
             raise Stopped

@@ -65,7 +65,7 @@ def pair_of(row: Mapping[str, Any], chat_format: ChatFormat, place: str = "pair"
 
 def _rows(spec: TrainSpec) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in spec.preference_files:
-        yield from json_lines(Path(file), "preference_files")
+        yield from ((line.place, line.value) for line in json_lines(Path(file), "preference_files"))
 
 
 def _messages(row: Mapping[str, Any], name: str, place: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mentor.data import write_text
+from mentor.data.files import unwritable
 from mentor.trajectory import Frozen
 from mentor_trainer import checkpoints
 from mentor_trainer.config import TrainSpec
@@ -24,6 +25,7 @@ from mentor_trainer.lifecycle.best import Best
 from mentor_trainer.lifecycle.card import write_card
 from mentor_trainer.lifecycle.keeper import RESULTS, Keeper
 from mentor_trainer.methods import METHODS
+from mentor_trainer.output import LOG
 from mentor_trainer.overrides import RunPaths
 from mentor_trainer.preflight import Plan, check_services, check_spec
 from mentor_trainer.verl_ext import PLUGIN_MODULE, TEACHER_VARIABLE
@@ -144,9 +146,16 @@ class _Supervised:
         if code != 0:
             raise explain(command.log, code)
 
+    def _write_prometheus(self, event: TrainEvent) -> None:
+        target = self._attempt / "metrics.prom"
+        try:
+            write_prometheus(event, self._spec.name, target)
+        except OSError as error:
+            raise unwritable(target, error) from error
+
     def _report(self) -> None:
         for event in self._follower.read():
-            write_prometheus(event, self._spec.name, self._attempt / "metrics.prom")
+            self._write_prometheus(event)
             self.last.update(event.metrics)
             self.keeper.see(event)
             self._on_event(event)
@@ -183,4 +192,4 @@ def build_command(spec: TrainSpec, paths: RunPaths) -> Command:
     if spec.distil_model is not None:
         environment[TEACHER_VARIABLE] = str(Path(spec.distil_model).absolute())
     arguments = METHODS.get(spec.algorithm).command(spec, paths)
-    return Command(arguments=arguments, environment=environment, log=paths.attempt / "train.log")
+    return Command(arguments=arguments, environment=environment, log=paths.attempt / LOG)

@@ -149,6 +149,14 @@
   }
   let waiting = null;
   const soon = () => { waiting ??= setTimeout(() => { waiting = null; draw(); }, 700); };
+  // The server has made it visible; it is text here as there.
+  async function printed(job) {
+    const part = [...document.querySelectorAll(".printed")].find((one) => one.dataset.job === job);
+    try {
+      const answer = await fetch(`/api/training/${encodeURIComponent(job)}/output`);
+      if (answer.ok) part.querySelector("pre").textContent = await answer.text();
+    } catch { /* it comes with the next commit */ }
+  }
   function follow(job, run) {
     const source = followJob(job, run.last);
     source.on("progress", ({ metrics }) => {
@@ -162,6 +170,7 @@
       run.alarms.push({ step: Math.max(0, ...run.points.keys()), name: told.alarm, message: told.message });
       soon();
     });
+    source.on("artifact", ({ name }) => { if (name === "train.log") printed(job); });
     source.on("end", () => { source.close(); status.textContent = `${job} has ended.`; });
   }
   status.textContent = "Curves are being read.";

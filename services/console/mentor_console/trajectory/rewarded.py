@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mentor.errors import UserError
-from mentor.rewards import RewardResult, RewardSpec, Weights, load_preset, preset_names, score
+from mentor.rewards import RewardResult, RewardSpec, WeightSchedule, load_preset, preset_names, score
 from mentor.tools.registry import ToolRegistry
 from mentor.tools.spec import ToolSpec
 from mentor.trajectory import Question, Reference, Trajectory
@@ -34,8 +34,8 @@ def preset_of(spec: Mapping[str, Any]) -> str:
 def reward_at(preset: str, job: Mapping[str, Any], step: int | None) -> RewardSpec:
     """A preset; where it is the job's own and that changes its weights as training goes on, with those of the step.
 
-    From the preset's at the first step in a straight line to ``reward_weights_end`` at ``reward_anneal_steps``, and on as
-    those: what the trainer scored the step's rollouts with.
+    What the trainer scored the step's rollouts with. A job that says it in another form than the trainer takes has not been
+    trained so: the preset's own.
 
     Raises:
         UserError: there is no such preset.
@@ -43,21 +43,12 @@ def reward_at(preset: str, job: Mapping[str, Any], step: int | None) -> RewardSp
     if preset not in preset_names():
         raise UserError(f"unknown reward preset {preset!r}", field="preset", allowed=", ".join(preset_names()))
     spec, end, steps = load_preset(preset), job.get("reward_weights_end"), job.get("reward_anneal_steps")
-    if (
-        preset != preset_of(job)
-        or step is None
-        or not isinstance(end, Mapping)
-        or not isinstance(steps, int)
-        or steps < 2
-    ):
+    if preset != preset_of(job) or step is None or end is None or steps is None:
         return spec
     try:
-        last = Weights.model_validate(dict(end)).model_dump()
+        return WeightSchedule.model_validate({"spec": spec, "last": end, "steps": steps}).at(step)
     except ValidationError:
         return spec
-    share = min(1.0, max(0, step - 1) / (steps - 1))
-    mixed = {name: (1 - share) * weight + share * last[name] for name, weight in spec.weights.model_dump().items()}
-    return spec.model_copy(update={"weights": Weights.model_validate(mixed)})
 
 
 def explain(trajectory: Trajectory, question: Question, spec: RewardSpec, correct: bool) -> Explained:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from mentor_trainer import checkpoints
@@ -42,8 +43,14 @@ class RunCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         now = time.monotonic()
         self._seconds, self._begun = now - self._begun, now
-        if (self._attempt / "stop").exists():
+        if self._asked_to_stop():
             control.should_save = control.should_training_stop = True
+
+    def _asked_to_stop(self) -> bool:
+        """What all ranks agree on: one that saw the stop file a step before another would leave it waiting for ever."""
+        accelerator = self._trainer.accelerator
+        seen = torch.tensor(float((self._attempt / "stop").exists()), device=accelerator.device)
+        return bool(accelerator.reduce(seen, reduction="sum") > 0)
 
     def on_log(
         self,
@@ -61,6 +68,7 @@ class RunCallback(TrainerCallback):
             metrics.write(json.dumps({"step": state.global_step, "data": record}) + "\n")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._trainer.accelerator.wait_for_everyone()  # each rank writes its random numbers into what is moved here
         if not state.is_world_process_zero:
             return
         staged = Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -15,6 +15,8 @@ from mentor_trainer.config import TrainSpec
 STAGING = ".trainer"
 """Where the Trainer writes a checkpoint before ``RunCallback`` takes it; beside those that are whole."""
 _NEVER = 10**9
+_LAST = 100
+"""Behind torch's own loaders."""
 
 
 def arguments(spec: TrainSpec, folder: Path) -> dict[str, Any]:
@@ -28,7 +30,8 @@ def arguments(spec: TrainSpec, folder: Path) -> dict[str, Any]:
     micro = max(size for size in range(1, min(spec.micro_batch_size, each) + 1) if each % size == 0)
     cpu = spec.device == "cpu"
     if cpu:
-        torch.set_num_threads(max(1, spec.cpu_threads // ranks))
+        torch.set_num_threads(spec.cpu_threads)
+        _load_onto_cpu_ranks()
     return {
         "output_dir": str(folder / STAGING),
         "per_device_train_batch_size": micro,
@@ -58,6 +61,15 @@ def arguments(spec: TrainSpec, folder: Path) -> dict[str, Any]:
         "disable_tqdm": True,
         "dataloader_pin_memory": not cpu,
     }
+
+
+def _load_onto_cpu_ranks() -> None:
+    """The Trainer of the nth rank loads its optimiser's state onto the device ``cpu:n``, for which torch knows no loader."""
+
+    def load(storage: Any, location: str) -> Any:
+        return storage if location.startswith("cpu:") else None
+
+    torch.serialization.register_package(_LAST, lambda _: None, load)
 
 
 def student(spec: TrainSpec) -> PreTrainedModel:

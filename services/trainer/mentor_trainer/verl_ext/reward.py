@@ -13,11 +13,10 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mentor.analysis import executed_by_backend
 from mentor.grading import make_judge
-from mentor.rewards import RewardResult, load_preset, score
+from mentor.rewards import RewardResult, WeightSchedule, load_preset, score
 from mentor.tools.registry import ToolRegistry
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.verl_ext.runtime import runtime_of
-from mentor_trainer.weights import WeightSchedule
 
 TRACE = "trajectory"
 STEP = "step"

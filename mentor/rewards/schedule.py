@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mentor.rewards import RewardSpec, Weights
+from pydantic import Field
+
+from mentor.rewards.spec import RewardSpec, Weights
 from mentor.trajectory import Frozen
 
 
@@ -11,7 +13,7 @@ class WeightSchedule(Frozen):
 
     spec: RewardSpec
     last: Weights
-    steps: int
+    steps: int = Field(ge=2)
 
     def at(self, step: int) -> RewardSpec:
         """The reward of a step, counted from 1."""
