@@ -199,7 +199,7 @@ def test_redis_that_is_away_for_minutes_costs_a_training_job_nothing(
 ) -> None:
     write_set(tmp_path)
     steps = 12
-    with job_stack(tmp_path_factory.mktemp("jobs")) as stack:
+    with job_stack(tmp_path_factory.mktemp("jobs"), lease_s=30) as stack:  # as it is deployed
         manager = build_manager([TrainJob()], stack.settings)
         stack.worker("trainer", "--handler", "mentor_trainer.jobs:TrainJob")
         values = spec_values(tmp_path, **SMALL, sandbox_url=sandbox.grpc, total_steps=steps, save_freq=4)

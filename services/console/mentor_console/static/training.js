@@ -171,6 +171,7 @@
       soon();
     });
     source.on("artifact", ({ name }) => { if (name === "train.log") printed(job); });
+    printed(job); // what was committed between the page and its curves is in neither's events
     source.on("end", () => { source.close(); status.textContent = `${job} has ended.`; });
   }
   status.textContent = "Curves are being read.";
