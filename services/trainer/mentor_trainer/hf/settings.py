@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def arguments(spec: TrainSpec, folder: Path) -> dict[str, Any]:
     }
 
 
+@cache  # once a process: torch sorts its loaders, and two of one rank cannot be told apart
 def _load_onto_cpu_ranks() -> None:
     """The Trainer of the nth rank loads its optimiser's state onto the device ``cpu:n``, for which torch knows no loader."""
 
