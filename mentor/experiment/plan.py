@@ -22,7 +22,7 @@ from mentor.experiment.fields import Paths
 from mentor.experiment.keys import Digests, File, Output, code_version, digest_of, outputs_in
 from mentor.experiment.records import RunId
 from mentor.experiment.spec import BASELINE, TEACHER, Block, ExperimentSpec, Fields, Method, merged
-from mentor.local.distill import greedily, learns_from, with_seed
+from mentor.local.distill import greedily, learns_from, with_sampling
 
 EVALUATIONS = ("sampled", "greedy")
 """Roles of a run's steps that are its results."""
@@ -200,7 +200,7 @@ class _Builder:
         fields = merged(self._teacher_fields(run.world), method.own_trajectories)
         own = (method.own_trajectories or {}).get(MODEL, {})
         fields |= {MODEL: {**own, "path": student}, "questions": self._questions(run, method), "judge": self.spec.judge}
-        return self._step("teacher", f"draw {run.label}", with_seed(fields, run.seed))
+        return self._step("teacher", f"draw {run.label}", with_sampling(fields, seed=run.seed))
 
     def _trained(self, run: RunId, method: Method, roles: dict[str, Step]) -> File | Output | str:
         """The student that a method makes; its steps are put down under their roles."""
@@ -234,8 +234,8 @@ class _Builder:
         asked = {} if run.method == TEACHER else fields.get(MODEL, {})
         fields |= {MODEL: {**asked, **model}, "questions": Output(questions.content, QUESTIONS)}
         fields |= {"judge": self.spec.judge}
-        made = {"sampled": self._step("evaluate", f"evaluate {run.label}", with_seed(fields, run.seed))}
+        made = {"sampled": self._step("evaluate", f"evaluate {run.label}", with_sampling(fields, seed=run.seed))}
         if self.spec.greedy:
-            once = with_seed(greedily(fields), 0)
+            once = with_sampling(greedily(fields), seed=0)
             made["greedy"] = self._step("evaluate", f"evaluate {run.label} greedy", once)
         return made

@@ -14,7 +14,7 @@ from mentor.data.files import read_mapping
 from mentor.errors import InfrastructureError
 from mentor.local.accounting import scrape
 from mentor.local.chain import collect, finish
-from mentor.local.distill import Chain, DistillSpec, Outcome, ServiceUrls, parse_distill, with_seed
+from mentor.local.distill import Chain, DistillSpec, Outcome, ServiceUrls, parse_distill, with_sampling
 from mentor.local.layout import ModelServer, StackSpec, example_path
 from mentor.local.memory import MemoryWatch
 from mentor.local.progress import follow
@@ -42,7 +42,7 @@ def demo_specs(*, full: bool, seed: int, output: Path, stack: StackSpec) -> tupl
         "services": urls,
         "teacher": {**spec.teacher, "model": {**spec.teacher.get("model", {}), **model}},
         "train": train,
-        "evaluate": with_seed(spec.evaluate, seed),
+        "evaluate": with_sampling(spec.evaluate, seed=seed),
     }
     return spec.model_copy(update=changes), stack
 

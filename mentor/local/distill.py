@@ -188,7 +188,8 @@ class Chain:
         student = {"path": self.spec.student}
         self._evaluate("vanilla", student, held_out)
         for temperature in self.spec.vanilla_temperatures:
-            self._sample(f"vanilla at {temperature:g}", student, held_out, temperature=temperature)
+            cooler = with_sampling(self._evaluation(student, held_out), temperature=temperature)
+            self._job(f"evaluate vanilla at {temperature:g}", "evaluate", cooler)
         arms = parse_arms(self.spec.arms)
         for name, arm in arms.items():
             trained = self._train(name, arm, teacher)
@@ -253,20 +254,14 @@ class Chain:
         return {"seed": self.spec.seed, **self.spec.train, **changes, **own}
 
     def _evaluate(self, name: str, model: dict[str, Any], questions: str) -> None:
-        base = self._sample(name, model, questions)
-        if self.spec.greedy:
-            self._job(f"evaluate {name} greedy", "evaluate", greedily(base))
-
-    def _sample(self, name: str, model: dict[str, Any], questions: str, **sampling: float) -> dict[str, Any]:
-        """Evaluate as the spec says, but for ``sampling``; returns the fields of the job."""
-        fields = {
-            **self.spec.evaluate, "model": model, "questions": questions, "tools": self.spec.tools,
-            "judge": self.spec.judge,
-        }  # fmt: skip
-        if sampling:
-            fields["sampling"] = {**fields.get("sampling", {}), **sampling}
+        fields = self._evaluation(model, questions)
         self._job(f"evaluate {name}", "evaluate", fields)
-        return fields
+        if self.spec.greedy:
+            self._job(f"evaluate {name} greedy", "evaluate", greedily(fields))
+
+    def _evaluation(self, model: dict[str, Any], questions: str) -> dict[str, Any]:
+        shared = {"questions": questions, "tools": self.spec.tools, "judge": self.spec.judge}
+        return {**self.spec.evaluate, "model": model, **shared}
 
     def _job(self, label: str, kind: str, spec: dict[str, Any]) -> Job:
         started = time.monotonic()
@@ -304,12 +299,12 @@ def learns_from(artifact: Callable[[str], Any], algorithm: str | None) -> dict[s
 
 def greedily(evaluate: dict[str, Any]) -> dict[str, Any]:
     """The fields of an evaluation that asks every question once, greedily."""
-    return {**evaluate, "sampling": {**evaluate.get("sampling", {}), "temperature": 0.0}, "samples": 1}
+    return {**with_sampling(evaluate, temperature=0.0), "samples": 1}
 
 
-def with_seed(fields: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The fields of a job that samples, with the sampling seed set."""
-    return {**fields, "sampling": {**fields.get("sampling", {}), "seed": seed}}
+def with_sampling(fields: dict[str, Any], **changes: float) -> dict[str, Any]:
+    """The fields of a job that samples, with some of its sampling parameters set."""
+    return {**fields, "sampling": {**fields.get("sampling", {}), **changes}}
 
 
 def hold_out(questions: list[Question], share: float, seed: int) -> tuple[list[Question], list[Question]]:

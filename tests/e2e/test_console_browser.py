@@ -99,9 +99,8 @@ def test_the_playground_shows_a_call_and_what_came_back(page: Page) -> None:
 
 
 def test_a_stream_goes_on_in_the_browser_after_the_service_restarted(page: Page, stack: ConsoleStack) -> None:
-    job, _ = stack.store.submit("train", {"model": "student"})
-    claim = stack.store.claim(job.id, "test")
-    assert claim is not None
+    claim = stack.claimed("train", {"model": "student"})
+    job = claim.job
     with held(stack.store, job.id, claim.fence):
         page.goto(f"/jobs/{job.id}")
         stack.store.record(job.id, claim.fence, "log", {"message": "before the break"})
@@ -121,14 +120,12 @@ def test_a_stream_goes_on_in_the_browser_after_the_service_restarted(page: Page,
 def test_what_verl_prints_is_text_on_the_page_of_curves_as_it_is_committed(
     page: Page, stack: ConsoleStack, tmp_path: Path
 ) -> None:
-    job, _ = stack.store.submit("train", {"model": "student"})
-    claim = stack.store.claim(job.id, "test")
-    assert claim is not None
+    claim = stack.claimed("train", {"model": "student"})
+    job = claim.job
 
     def commit(text: str) -> None:
         (tmp_path / "train.log").write_text(text)
-        artifact = stack.files.put(job.id, "train.log", tmp_path / "train.log", claim.fence)
-        stack.store.commit(job.id, artifact)
+        stack.commit(claim, "train.log", tmp_path / "train.log")
 
     with held(stack.store, job.id, claim.fence):
         page.goto(f"/training?job={job.id}")
@@ -143,9 +140,8 @@ def test_what_verl_prints_is_text_on_the_page_of_curves_as_it_is_committed(
 
 
 def test_a_training_job_shows_its_last_words_when_it_has_ended(page: Page, stack: ConsoleStack) -> None:
-    job, _ = stack.store.submit("train", {"model": "student"})
-    claim = stack.store.claim(job.id, "test")
-    assert claim is not None
+    claim = stack.claimed("train", {"model": "student"})
+    job = claim.job
     log = stack.files.log_path(job.id, claim.job.attempt)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("begun\n")

@@ -195,9 +195,8 @@ def test_what_jobs_say_is_text_on_every_page_of_theirs(
         "{{ 7 * 7 }}",
     ):
         spec = {"model": {"name": payload, "url": payload}, "questions": payload, "filters": [payload]}
-        job, _ = jobs.store.submit("teacher", spec, submitter=Principal(name=payload))
-        claim = jobs.store.claim(job.id, "test")
-        assert claim is not None
+        claim = jobs.claimed("teacher", spec, Principal(name=payload))
+        job = claim.job
         metrics = {payload: 1.0}
         told = {"fraction": 0.5, "message": payload, "metrics": metrics}
         jobs.store.record(job.id, claim.fence, "progress", told, message=payload, metrics=metrics)

@@ -38,10 +38,8 @@ def csrf(page: str) -> str:
 
 
 def claimed(jobs: CommittedJobs, kind: str = "teacher", **spec: object) -> tuple[str, int]:
-    job, _ = jobs.store.submit(kind, {"model": MODEL, "questions": "q.jsonl", **spec})
-    claim = jobs.store.claim(job.id, "test")
-    assert claim is not None
-    return job.id, claim.fence
+    claim = jobs.claimed(kind, {"model": MODEL, "questions": "q.jsonl", **spec})
+    return claim.job.id, claim.fence
 
 
 def followed(

@@ -36,14 +36,13 @@ def printing(folder: Path, text: str) -> Path:
 def test_a_failed_run_shows_the_last_lines_of_its_process_and_more_as_text(
     jobs: CommittedJobs, console: ServiceProcess, tmp_path: Path
 ) -> None:
-    job, _ = jobs.store.submit("train", {"model": "student"})
-    claim = jobs.store.claim(job.id, "test")
-    assert claim is not None
+    claim = jobs.claimed("train", {"model": "student"})
+    job = claim.job
     with browser(console) as client:
         assert client.get(f"/training?job={job.id}").status_code == 200, "one that has printed nothing yet"
         lines = [f"line {number} of verl" for number in range(1, 1001)]
         file = printing(tmp_path, "\n".join(lines))
-        jobs.store.commit(job.id, jobs.files.put(job.id, "train.log", file, claim.fence))
+        jobs.commit(claim, "train.log", file)
         assert jobs.store.finish(job.id, claim.fence, JobState.FAILED, error="training failed")
         page = client.get(f"/training?job={job.id}").text
         assert "Output of verl/TRL" in page and "line 1000 of verl" in page and "line 800 of verl" not in page

@@ -108,9 +108,10 @@ def release(root: Path, calls: Sequence[Future[httpx.Response]]) -> list[httpx.R
     """The answers of calls that are `HELD`, each let go as soon as it has a folder below `root`."""
 
     def all_ended() -> bool:
-        for folder in (folder for folder, _, _ in os.walk(root) if Path(folder) != root):
-            with suppress(FileNotFoundError):  # removed between the walk and this
-                (Path(folder) / "released").touch()
+        for parent, folders, _ in os.walk(root):
+            for name in folders:
+                with suppress(FileNotFoundError):  # removed between the walk and this
+                    Path(parent, name, "released").touch()
         return all(call.done() for call in calls)
 
     eventually(all_ended, within=30)

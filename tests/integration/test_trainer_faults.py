@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,15 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from mentor.errors import InfrastructureError, UserError
-from mentor.jobs.model import JobState
-from mentor.jobs.service import build_manager
 from mentor_trainer import checkpoints
 from mentor_trainer.config import make_spec
 from mentor_trainer.events import TrainEvent
-from mentor_trainer.jobs import TrainJob
 from mentor_trainer.launcher import processes_of
 from mentor_trainer.run import TrainResult, run_training
 from tests.support.full_disk import fill, small_disk
 from tests.support.job_stack import job_stack
+from tests.support.redis_outage import assert_redis_may_leave
 from tests.support.training import sft_values
-from tests.support.waiting import eventually
 
 
 class Run:
@@ -111,18 +106,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_named_and_the_checkpoint_before_
 def test_redis_that_is_away_while_a_job_trains_costs_it_nothing(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    steps = 40
+    values = sft_values(tmp_path, total_steps=40, total_epochs=10)
     with job_stack(tmp_path_factory.mktemp("jobs"), lease_s=3) as stack:
-        manager = build_manager([TrainJob()], stack.settings)
-        stack.worker("trainer", "--handler", "mentor_trainer.jobs:TrainJob")
-        job, _ = manager.submit("train", sft_values(tmp_path, total_steps=steps, total_epochs=10))
-        eventually(lambda: manager.get(job.id).progress > 0, within=240, what="the first step")
-        stack.stop_redis(signal.SIGKILL)
-        time.sleep(2 * stack.settings.lease_s)  # an outage that is shorter than a lease proves nothing
-        stack.start_redis()
-        eventually(lambda: manager.get(job.id).state.final, within=300, what="the job to end")
-        ended = manager.get(job.id)
-        assert (ended.state, ended.attempt, ended.lapses) == (JobState.SUCCEEDED, 1, 0), ended.error
-        told = [e.data["metrics"]["step"] for e in manager.events(job.id, 0, 0) if "step" in e.data.get("metrics", {})]
-        assert told == list(range(1, steps + 1)), "every step was reported once, in order"
-        assert manager.artifact(job.id, "train.log").bytes > 0
+        away_s = 2 * stack.settings.lease_s  # an outage that is shorter than a lease proves nothing
+        assert_redis_may_leave(stack, values, away_s, leaves="train.log", within=300)

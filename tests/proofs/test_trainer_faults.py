@@ -21,19 +21,17 @@ import pytest
 
 from mentor.data import read_questions, write_questions
 from mentor.errors import InfrastructureError, MentorError, UserError
-from mentor.jobs.model import JobState
-from mentor.jobs.service import build_manager
 from mentor.trajectory import CallSignature, Reference
 from mentor_trainer import checkpoints
 from mentor_trainer.config import make_spec
 from mentor_trainer.events import TrainEvent
-from mentor_trainer.jobs import TrainJob
 from mentor_trainer.launcher import processes_of
 from mentor_trainer.run import TrainResult, run_training
 from tests.support.chaos import free_port
 from tests.support.failing_retriever import failing_retriever
 from tests.support.full_disk import fill, small_disk
 from tests.support.job_stack import job_stack
+from tests.support.redis_outage import assert_redis_may_leave
 from tests.support.service_process import ROOT, ServiceProcess, running_process
 from tests.support.training import questions, spec_values, write_set
 from tests.support.waiting import eventually
@@ -103,13 +101,14 @@ def test_a_sandbox_that_is_gone_for_a_minute_costs_a_minute_and_no_sample(tmp_pa
             service.process.kill()
 
 
-def write_searches(folder: Path, searching: int, adding: int) -> None:
-    """Questions that the student searches for, behind those that it adds for."""
+def searches(folder: Path, searching: int, adding: int, **changes: Any) -> dict[str, Any]:
+    """A spec over questions that the student searches for, behind those that it adds for."""
     asked = [
         question.model_copy(update={"references": (_searched(question.answers[0]),)})
         for question in read_questions(SEARCHES)[:searching]
     ]
     write_questions([*questions(adding), *asked], folder / "train.jsonl")
+    return spec_values(folder, infrastructure_wait_s=1.0, max_prompt_length=1600, **changes)
 
 
 def _searched(answer: str) -> Reference:
@@ -119,12 +118,8 @@ def _searched(answer: str) -> Reference:
 def test_a_retriever_that_answers_500_ends_the_run_with_its_name_and_what_was_lost(
     sandbox: ServiceProcess, tmp_path: Path
 ) -> None:
-    write_searches(tmp_path, searching=4, adding=0)
     with failing_retriever() as url:
-        values = spec_values(
-            tmp_path, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=1000, infrastructure_wait_s=1.0,
-            max_prompt_length=1600,
-        )  # fmt: skip
+        values = searches(tmp_path, 4, 0, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=1000)
         with pytest.raises(InfrastructureError) as lost:
             train(values, tmp_path / "a1")
     line = one_line(lost.value)
@@ -135,12 +130,8 @@ def test_a_retriever_that_answers_500_ends_the_run_with_its_name_and_what_was_lo
 def test_the_few_samples_that_a_failing_retriever_costs_are_counted_and_the_run_goes_on(
     sandbox: ServiceProcess, tmp_path: Path
 ) -> None:
-    write_searches(tmp_path, searching=1, adding=3)
     with failing_retriever() as url:
-        values = spec_values(
-            tmp_path, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=1, infrastructure_wait_s=1.0,
-            max_prompt_length=1600,
-        )  # fmt: skip
+        values = searches(tmp_path, 1, 3, sandbox_url=sandbox.grpc, retriever_url=url, total_steps=1)
         result, (event,) = train(values, tmp_path / "a1")
     rows = [json.loads(line) for line in (tmp_path / "a1" / "rollouts" / "step_1.jsonl").read_text().splitlines()]
     lost = [row["trajectory"] for row in rows if row["trajectory"].get("termination") == "infrastructure"]
@@ -198,19 +189,6 @@ def test_redis_that_is_away_for_minutes_costs_a_training_job_nothing(
     sandbox: ServiceProcess, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     write_set(tmp_path)
-    steps = 12
+    values = spec_values(tmp_path, **SMALL, sandbox_url=sandbox.grpc, total_steps=12, save_freq=4)
     with job_stack(tmp_path_factory.mktemp("jobs"), lease_s=30) as stack:  # as it is deployed
-        manager = build_manager([TrainJob()], stack.settings)
-        stack.worker("trainer", "--handler", "mentor_trainer.jobs:TrainJob")
-        values = spec_values(tmp_path, **SMALL, sandbox_url=sandbox.grpc, total_steps=steps, save_freq=4)
-        job, _ = manager.submit("train", values)
-        eventually(lambda: manager.get(job.id).progress > 0, within=600, what="the first step")
-        stack.stop_redis(signal.SIGKILL)
-        time.sleep(OUTAGE_S)
-        stack.start_redis()
-        eventually(lambda: manager.get(job.id).state.final, within=900, what="the job to end")
-        ended = manager.get(job.id)
-        assert (ended.state, ended.attempt, ended.lapses) == (JobState.SUCCEEDED, 1, 0), ended.error
-        told = [e.data["metrics"]["step"] for e in manager.events(job.id, 0, 0) if "step" in e.data.get("metrics", {})]
-        assert told == list(range(1, steps + 1)), "every step was reported once, in order"
-        assert manager.artifact(job.id, "model").bytes > 0
+        assert_redis_may_leave(stack, values, OUTAGE_S, leaves="model", within=900)

@@ -14,7 +14,7 @@ import httpx
 from mentor.jobs.artifacts import ArtifactStore
 from mentor.jobs.embedded_redis import redis_url, start_redis
 from mentor.jobs.model import JobState
-from mentor.jobs.store import JobStore, LeaseLostError
+from mentor.jobs.store import Claim, JobStore, LeaseLostError
 from mentor.rpc.principal import ANYONE, Principal
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
@@ -57,13 +57,22 @@ class CommittedJobs:
         submitter: Principal = ANYONE,
     ) -> str:
         """A job that has succeeded and committed these files and folders; returns its id."""
+        claim = self.claimed(kind, spec, submitter)
+        for name, path in artifacts.items():
+            self.commit(claim, name, path)
+        assert self.store.finish(claim.job.id, claim.fence, JobState.SUCCEEDED, result={})
+        return claim.job.id
+
+    def claimed(self, kind: str, spec: Mapping[str, Any] | None = None, submitter: Principal = ANYONE) -> Claim:
+        """A job that runs, and that the test is the worker of."""
         job, _ = self.store.submit(kind, dict(spec or {}), submitter=submitter)
         claim = self.store.claim(job.id, "test")
         assert claim is not None
-        for name, path in artifacts.items():
-            self.store.commit(job.id, self.files.put(job.id, name, path, claim.fence))
-        assert self.store.finish(job.id, claim.fence, JobState.SUCCEEDED, result={})
-        return job.id
+        return claim
+
+    def commit(self, claim: Claim, name: str, path: Path) -> None:
+        """As its worker, a file or folder."""
+        self.store.commit(claim.job.id, self.files.put(claim.job.id, name, path, claim.fence))
 
     def console(self, *arguments: str, cache: str = "console", **more: str) -> ServiceProcess:
         """A console over these services."""

@@ -73,9 +73,8 @@ class ConsoleStack(CommittedJobs):
     def trained(self, steps: int = 40, end: bool = True) -> str:
         """A training job's events as a trainer reports them."""
         spec = {"model": "student", "algorithm": "grpo", "reward": "mentor", "save_freq": 10}
-        job, _ = self.store.submit("train", spec)
-        claim = self.store.claim(job.id, "test")
-        assert claim is not None
+        claim = self.claimed("train", spec)
+        job = claim.job
         for step in range(1, steps + 1):
             share = step / steps
             figures = {

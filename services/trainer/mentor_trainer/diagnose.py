@@ -43,13 +43,8 @@ def explain(log: Path, code: int) -> MentorError:
     if line := _line_of(_MEMORY, text):
         allowed = "a smaller micro_batch_size, max_tokens_per_gpu or max_response_length"
         return UserError(f"out of memory: {line}", field="micro_batch_size", allowed=allowed)
-    if line := _line_of(_DISK, text):
+    if line := _line_of(_DISK, text) or _filled(log.parent):
         return UserError(f"the disk is full: {line}", field="output_dir", allowed="a folder with free space")
-    if (left := _left(log)) < _FULL_BYTES:
-        allowed = "a folder with free space"
-        return UserError(
-            f"the disk is full: {log.parent} has {left >> 10} KiB left", field="output_dir", allowed=allowed
-        )
     if line := _line_of(_SLOW, text):
         return InfrastructureError(f"Ray did not start in time, perhaps because the machine is overloaded: {line}")
     if (line := _line_of(_NODE, text)) and "creation task" not in text:  # an actor that never came up is our own fault
@@ -61,9 +56,10 @@ def explain(log: Path, code: int) -> MentorError:
     return MentorError(f"training failed: {_exception(text) or f'exit code {code}'} (log: {log})")
 
 
-def _left(log: Path) -> int:
-    """Bytes that are free where a run writes; of a folder that is gone nothing is known."""
-    return shutil.disk_usage(log.parent).free if log.parent.is_dir() else _FULL_BYTES
+def _filled(folder: Path) -> str | None:
+    """That a folder has no room left; of one that is gone nothing is known."""
+    left = shutil.disk_usage(folder).free if folder.is_dir() else _FULL_BYTES
+    return f"{folder} has {left >> 10} KiB left" if left < _FULL_BYTES else None
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from pydantic import Field
 
+from mentor.data.files import unwritable
 from mentor.trajectory import Frozen
 
 REPORTED = {
@@ -113,7 +114,11 @@ def _finite(value: Any) -> bool:
 
 
 def write_prometheus(event: TrainEvent, run: str, path: Path) -> None:
-    """The step as a Prometheus text file, replaced whole, for a textfile collector or the service's ``/metrics``."""
+    """The step as a Prometheus text file, replaced whole, for a textfile collector or the service's ``/metrics``.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     registry = CollectorRegistry()
 
     def gauge(name: str, help_text: str, value: float, /, **labels: str) -> None:
@@ -135,4 +140,7 @@ def write_prometheus(event: TrainEvent, run: str, path: Path) -> None:
             gauge(f"mentor_training_{name}", f"{LABELLED[name]}... of the last step, by name.", value, name=label)
     for phase, seconds in event.phases.items():
         gauge("mentor_training_phase_seconds", "Seconds of the last step, by phase.", seconds, phase=phase)
-    write_to_textfile(str(path), registry)
+    try:
+        write_to_textfile(str(path), registry)
+    except OSError as error:
+        raise unwritable(path, error) from error

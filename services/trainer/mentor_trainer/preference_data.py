@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.chat import ChatFormat
-from mentor.data.files import json_lines
+from mentor.data.files import JsonLine, json_lines
 from mentor.errors import UserError
 from mentor.trajectory import Frozen, Observation, ToolCall, Turn
 from mentor_trainer.config import TrainSpec
@@ -35,7 +35,7 @@ def preference_pairs(spec: TrainSpec, chat_format: ChatFormat) -> list[TokenPair
     Raises:
         UserError: a line is malformed (its place is named), or no pair is left.
     """
-    pairs = [pair_of(row, chat_format, place) for place, row in _rows(spec)]
+    pairs = [pair_of(line.value, chat_format, line.place) for line in _lines(spec)]
     longest = spec.max_sequence_length
     fitting = [p for p in pairs if len(p.prompt_ids) + max(len(p.chosen_ids), len(p.rejected_ids)) <= longest]
     if not fitting:
@@ -63,9 +63,9 @@ def pair_of(row: Mapping[str, Any], chat_format: ChatFormat, place: str = "pair"
     )  # fmt: skip
 
 
-def _rows(spec: TrainSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lines(spec: TrainSpec) -> Iterator[JsonLine]:
     for file in spec.preference_files:
-        yield from ((line.place, line.value) for line in json_lines(Path(file), "preference_files"))
+        yield from json_lines(Path(file), "preference_files")
 
 
 def _messages(row: Mapping[str, Any], name: str, place: str) -> list[dict[str, Any]]:

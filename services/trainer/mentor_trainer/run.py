@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mentor.data import write_text
-from mentor.data.files import unwritable
 from mentor.trajectory import Frozen
 from mentor_trainer import checkpoints
 from mentor_trainer.config import TrainSpec
@@ -146,16 +145,9 @@ class _Supervised:
         if code != 0:
             raise explain(command.log, code)
 
-    def _write_prometheus(self, event: TrainEvent) -> None:
-        target = self._attempt / "metrics.prom"
-        try:
-            write_prometheus(event, self._spec.name, target)
-        except OSError as error:
-            raise unwritable(target, error) from error
-
     def _report(self) -> None:
         for event in self._follower.read():
-            self._write_prometheus(event)
+            write_prometheus(event, self._spec.name, self._attempt / "metrics.prom")
             self.last.update(event.metrics)
             self.keeper.see(event)
             self._on_event(event)
