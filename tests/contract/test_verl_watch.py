@@ -18,6 +18,18 @@ from mentor_trainer.verl_ext.patches import keep_ray_on_loopback
 from mentor_trainer.verl_ext.watch import Watch
 
 
+def start_ray(folder: str) -> None:
+    """Again where it did not come up: Ray gives itself 30 s, which a machine that runs other tests may not have for it."""
+    for attempt in range(3):
+        try:
+            ray.init(address="local", num_cpus=2, include_dashboard=False, _temp_dir=folder, _node_ip_address="127.0.0.1")
+            return
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error) or attempt == 2:
+                raise
+
+
 @pytest.fixture
 def actors(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """Two actors of a Ray of this test's own; what is watched is looked at on every call."""
@@ -28,7 +40,7 @@ def actors(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     monkeypatch.setattr(services, "resolve_ip_for_localhost", services.resolve_ip_for_localhost)  # put back afterwards
     keep_ray_on_loopback()
     folder = tempfile.mkdtemp(prefix="mwatch-")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, _temp_dir=folder, _node_ip_address="127.0.0.1")
+    start_ray(folder)
 
     class Idle:
         def ready(self) -> bool:
