@@ -22,7 +22,9 @@ def start_ray(folder: str) -> None:
     """Again where it did not come up: Ray gives itself 30 s, which a machine that runs other tests may not have for it."""
     for attempt in range(3):
         try:
-            ray.init(address="local", num_cpus=2, include_dashboard=False, _temp_dir=folder, _node_ip_address="127.0.0.1")
+            ray.init(
+                address="local", num_cpus=2, include_dashboard=False, _temp_dir=folder, _node_ip_address="127.0.0.1"
+            )
             return
         except Exception as error:
             ray.shutdown()
