@@ -194,6 +194,8 @@ def test_one_browser_passed_from_one_to_the_other(page: Page, users: Users) -> N
     page.goto(f"/trajectories/{users.keys['alice'][0]}")
     expect(page.locator("#main")).to_contain_text("What is 2 times 3")
     page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")  # Chromium refuses to go back while it swaps one page for the next
+    expect(page.get_by_label("key")).to_be_visible()
     page.go_back()
     assert "What is 2 times 3" not in page.content()
     sign_in(page, "bob")

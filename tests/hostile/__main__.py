@@ -60,7 +60,7 @@ def table(scores: Scores) -> str:
 async def ours(url: str, canaries: Canaries, cases: Sequence[Case]) -> dict[str, list[Outcome]]:
     """Every lane of the sandbox at a URL."""
     found = {}
-    limits = httpx.Limits(max_connections=None)
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=None)
     async with httpx.AsyncClient(base_url=url, timeout=180, limits=limits, trust_env=False) as client:
         for lane in LANES:
             found[lane.name] = await attack(lane(client), cases, canaries, concurrency=8)

@@ -76,7 +76,8 @@ async def keep_secrets(client: httpx.AsyncClient, canaries: Canaries) -> None:
 
 
 async def run(attacked: Attacked, lane: type[SourceLane]) -> list[Outcome]:
-    limits = httpx.Limits(max_connections=None)
+    # Of two tasks, one may close as expired what the pool has just given to the other: here nothing expires.
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=None)
     options = {"base_url": attacked.service.http, "timeout": 180, "limits": limits, "trust_env": False}
     async with httpx.AsyncClient(**options) as client:  # type: ignore[arg-type]
         victim = asyncio.create_task(keep_secrets(client, attacked.canaries))
