@@ -28,7 +28,7 @@ from mentor.trajectory import Observation, Question, ToolCall
 
 KINDS = ("queues", "refuses", "slows")
 PLACES, SECONDS, MOST = 64, 0.5, 512
-ALONE_S, SHARED_S, WINDOW_S = 90, 90, 10
+ALONE_S, SHARED_S, WINDOW_S, FOUND_S = 90, 90, 10, 60
 GOAL, OTHERS_SHARE = 0.9, 0.4
 
 
@@ -136,10 +136,12 @@ async def measure(kind: str) -> bool:
     reached = [window.get("ours", 0.0) / best for window in alone]
     last = shared[-3:]
     share = sum(w.get("other", 0.0) for w in last) / sum(w.get("other", 0.0) + w.get("ours", 0.0) for w in last)
-    fine = min(reached[6:]) >= GOAL and share >= OTHERS_SHARE
+    settled = reached[FOUND_S // WINDOW_S :]
+    found = sum(settled) / len(settled)
+    fine = found >= GOAL and share >= OTHERS_SHARE
     print(
-        f"{kind}: {min(reached[6:]):.2f} of the best from 60 s on (goal {GOAL}); the other client's share {share:.2f} "
-        f"(goal {OTHERS_SHARE}): {'met' if fine else 'MISSED'}\n"
+        f"{kind}: {found:.3f} of the best from {FOUND_S} s on (goal {GOAL}; its worst {WINDOW_S} s: {min(settled):.3f}); "
+        f"the other client's share {share:.2f} (goal {OTHERS_SHARE}): {'met' if fine else 'MISSED'}\n"
     )
     return fine
 

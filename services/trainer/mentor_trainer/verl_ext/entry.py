@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
+from mentor_trainer.overrides import literal
 from mentor_trainer.verl_ext import PLUGIN_MODULE, RAY_TEMP_VARIABLE
+from mentor_trainer.verl_ext.patches import keep_ray_on_loopback
+from mentor_trainer.verl_ext.prefork import fork_workers
 
 
 def main() -> None:
@@ -18,10 +22,10 @@ def main() -> None:
     if PLUGIN_MODULE not in modules:
         os.environ["VERL_USE_EXTERNAL_MODULES"] = ",".join([*modules, PLUGIN_MODULE])
     if folder := os.environ.get(RAY_TEMP_VARIABLE):
-        from mentor_trainer.verl_ext.patches import keep_ray_on_loopback
-
-        keep_ray_on_loopback()
         sys.argv += private_ray(folder)
+        if os.environ.get("VERL_PLATFORM") == "cpu" and (command := fork_workers(Path(folder))) is not None:
+            sys.argv.append(f"+ray_kwargs.ray_init.runtime_env.py_executable={literal(command)}")
+        keep_ray_on_loopback()
     from verl.trainer.main_ppo import main as verl_main
 
     verl_main()
