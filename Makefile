@@ -105,6 +105,9 @@ experiment-tiny: setup  ## the paper in miniature: hours on two cores; goes on w
 bench: setup  ## throughput of the services on this machine
 	$(BIN)/python -m benchmarks
 
+bench-engine: setup  ## the local engine on trajectories of several turns, with and without kept prefixes, beside transformers' generate
+	$(BIN)/python -m benchmarks.engine
+
 bench-rollout: setup  ## what scheduling a trajectory costs, from 32 to 4,000 in flight, beside a bare HTTP client
 	$(BIN)/python -m benchmarks.rollout
 

@@ -200,6 +200,7 @@ TEACHER = Board(
                     (
                         ("sum(rate(mentor_model_generated_tokens_total[$__rate_interval]))", "generated"),
                         ("sum(rate(mentor_model_prompt_tokens_total[$__rate_interval]))", "prompt"),
+                        ("sum(rate(mentor_model_reused_tokens_total[$__rate_interval]))", "of these, taken over"),
                     ),
                 ),
                 Panel(

@@ -13,6 +13,7 @@ FLAGS = {
     "--served-model-name": "served_model_name",
     "--max-batch": "max_batch",
     "--max-queue": "max_queue",
+    "--prefix-cache-mb": "prefix_cache_mb",
     "--threads": "threads",
     "--device": "device",
     "--seed": "seed",

@@ -1,25 +1,34 @@
 """The set of sequences being decoded: admitted, advanced by one token each, and dropped, as a few tensor operations.
 
-Rows are padded on the left to a common length, so that every step is one forward of shape [rows, 1] over one cache. The cache
-lies where the model does; what is kept of a row (mask, counts, tokens) stays on the CPU, where tokens are drawn too, so that
-the same seed draws the same tokens on every device that gives the same probabilities.
+Every step is one forward of shape [rows, 1] over the slots of the live rows (``slots``), which lie where the model does; what
+is kept of a row (counts, tokens) stays on the CPU, where tokens are drawn too, so that the same seed draws the same tokens on
+every device that gives the same probabilities.
 Nothing here knows of asyncio or threads; one thread owns a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from torch.nn.functional import pad
+from transformers import PreTrainedModel
 
 from mentor.inference.base import SamplingParams
+from mentor.inference.local.masks import Masks
+from mentor.inference.local.prefixes import PrefixIndex
 from mentor.inference.local.sampling import sample
+from mentor.inference.local.slots import Slots, Window
+from mentor.inference.local.weights import context_length
 
 NO_TOKEN = -1
+_WORTH = 8
+"""Tokens in common from which on keys and values are taken over."""
+_PADDED = 32
+"""Tokens by which prompts that are prefilled together may differ, beside a factor of two."""
 
 
 @dataclass(eq=False)
@@ -42,25 +51,47 @@ class Row:
     aborted: bool = False
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """A context in its slot, which holds the first ``start`` tokens of it already."""
+
+    slot: int
+    context: tuple[int, ...]
+    start: int
+
+    @property
+    def missing(self) -> int:
+        """Tokens that are to be prefilled."""
+        return len(self.context) - self.start
+
+
 class Batch:
-    """The live rows.
+    """The live rows, which hold the first slots in their order; behind them lie sequences that have ended, the kept.
 
     Args:
         model: a causal language model in evaluation mode.
+        kept_mb: memory for keys and values of sequences that have ended: a prompt that begins like one of them, or like a live
+            row's, takes them over (the next turn of a trajectory, another sample of a question). 0 keeps none.
+
+    ``reused`` counts the tokens that did not have to be prefilled.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, kept_mb: int = 0) -> None:
         self.model = model
         self.rows: list[Row] = []
-        self._cache: DynamicCache | None = None
         self._columns: dict[str, Tensor] = {}
+        self._slots = Slots(model.config.get_text_config().num_hidden_layers, context_length(model))
+        self._masks = Masks(model)
+        self.reused = 0
+        self._kept_bytes = kept_mb * 2**20
+        self._index = PrefixIndex()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @torch.inference_mode()
     def admit(self, arrivals: list[Row]) -> list[Row]:
-        """Prefill ``arrivals``, draw their first token and join them to the live rows.
+        """Prefill ``arrivals`` as far as no slot begins like them, draw their first token, and let them join the live rows.
 
         Sequences with the same context share one prefill.
 
@@ -69,16 +100,22 @@ class Batch:
         """
         if not arrivals:
             return []
-        contexts = [(*row.prompt, *row.tokens) for row in arrivals]
-        distinct = {context: index for index, context in enumerate(dict.fromkeys(contexts))}
-        ids, mask = _left_pad(list(distinct))
-        cache = DynamicCache(config=self.model.config)
-        logits = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp_(min=0), cache)
-        order = torch.tensor([distinct[context] for context in contexts])
-        cache.batch_select_indices(order.to(self.model.device))
-        self._join(arrivals, cache, {"mask": mask[order], **_columns_of(arrivals)})
-        fresh = torch.arange(len(self.rows) - len(arrivals), len(self.rows))
-        self._draw(fresh, logits[order])
+        of: dict[tuple[int, ...], list[Row]] = {}
+        for row in arrivals:
+            of.setdefault((*row.prompt, *row.tokens), []).append(row)
+        self._slots.reserve(0, max(map(len, of)))
+        before = len(self.rows)
+        logits = self._prefill([self._place(context, rows[0]) for context, rows in of.items()])
+        order = list(range(len(of)))
+        for number, (context, rows) in enumerate(of.items()):
+            for row in rows[1:]:
+                self._claim(row)
+                self._slots.copy(before + number, len(self.rows) - 1, len(context))
+                order.append(number)
+        for slot, number in enumerate(order, before):
+            self._index.put(slot, list(of)[number])
+        self._join(_columns_of(self.rows[before:]))
+        self._draw(torch.arange(before, len(self.rows)), logits[torch.tensor(order)])
         return self._drop_finished()
 
     @torch.inference_mode()
@@ -88,12 +125,15 @@ class Batch:
         Returns:
             The rows that ended.
         """
-        assert self._cache is not None
-        column = self._columns
-        column["mask"] = torch.cat([column["mask"], column["mask"].new_ones(len(self.rows), 1)], dim=1)
-        position = column["mask"].sum(-1, keepdim=True) - 1
-        logits = self._forward(column["last"][:, None], column["mask"], position, self._cache)
-        self._draw(torch.arange(len(self.rows)), logits)
+        length = self._columns["length"]
+        longest = int(length.max()) + 1
+        self._slots.reserve(0, longest)
+        at = torch.arange(len(self.rows))
+        logits = self._forward(
+            self._columns["last"][:, None], length[:, None], Window(at, length[:, None], longest, True)
+        )
+        self._columns["length"] = length + 1
+        self._draw(at, logits)
         return self._drop_finished()
 
     def drop_aborted(self) -> list[Row]:
@@ -103,15 +143,90 @@ class Batch:
 
     def evict(self) -> list[Row]:
         """Take out every row, with what it has so far, to be admitted again (the weights are about to change)."""
-        return self._keep([])
+        left = self._keep([])
+        self._index.cut(0)
+        return left
 
-    def _forward(self, ids: Tensor, mask: Tensor, position: Tensor, cache: DynamicCache) -> Tensor:
+    def _place(self, context: tuple[int, ...], row: Row) -> _Placed:
+        """Give a row its slot, with as much of its context as another holds. Until it is prefilled it begins like nothing."""
+        best, common = self._index.longest(context)
+        common = min(common, len(context) - 1)  # its last token is asked what follows
+        if common < _WORTH:
+            self._claim(row)
+            return _Placed(len(self.rows) - 1, context, 0)
+        slot = len(self.rows)
+        self.reused += common
+        if best >= slot and common == self._index.length(best):  # a kept one goes on
+            self._swap(best, slot)
+            self._index.put(slot, ())
+            self.rows.append(row)
+        elif (source := self._claim(row, spare=best)) != slot:
+            self._slots.copy(source, slot, common)
+        return _Placed(slot, context, common)
+
+    def _claim(self, row: Row, spare: int = -1) -> int:
+        """The slot behind the last live row becomes this row's; what is kept there moves or goes.
+
+        Args:
+            spare: a slot that is still to be read.
+
+        Returns:
+            Where that lies now.
+        """
+        slot, used = len(self.rows), len(self._index)
+        self._slots.reserve(slot + 1, 0)
+        if used > slot:  # the kept one in its place
+            if self._slots.bytes_of(used - slot) <= self._kept_bytes:
+                target = used
+                self._slots.reserve(used + 1, 0)
+                self._index.put(target, ())
+            else:
+                target = self._index.oldest(slot, but=spare)
+            if target != slot:
+                self._slots.copy(slot, target, self._index.length(slot))
+                self._index.move(slot, target)
+                spare = target if spare == slot else spare
+        self._index.put(slot, ())
+        self.rows.append(row)
+        return spare
+
+    def _swap(self, one: int, other: int) -> None:
+        if one != other:
+            self._slots.swap(one, other, max(self._index.length(one), self._index.length(other)))
+            self._index.swap(one, other)
+
+    def _prefill(self, placed: list[_Placed]) -> Tensor:
+        """Logits after each context, in their order. Of similar length together: what is padded is computed in vain."""
+        found: dict[int, Tensor] = {}
+        group: list[_Placed] = []
+        for each in sorted(placed, key=lambda each: each.missing):
+            if group and each.missing > 2 * group[0].missing + _PADDED:
+                found.update(self._prefill_together(group))
+                group = []
+            group.append(each)
+        found.update(self._prefill_together(group))
+        return torch.stack([found[each.slot] for each in placed])
+
+    def _prefill_together(self, group: list[_Placed]) -> Iterable[tuple[int, Tensor]]:
+        """Slots and the logits after what they hold then."""
+        ids, mask = _left_pad([each.context[each.start :] for each in group])
+        starts = torch.tensor([each.start for each in group])[:, None]
+        position = (starts + mask.cumsum(-1) - 1).clamp_(min=0)
+        columns = torch.where(mask.bool(), position, torch.tensor(self._slots.columns))
+        slots = [each.slot for each in group]
+        window = Window(torch.tensor(slots), columns, max(len(each.context) for each in group))
+        return zip(slots, self._forward(ids, position, window), strict=True)
+
+    def _forward(self, ids: Tensor, position: Tensor, window: Window) -> Tensor:
         device = self.model.device
+        window.slots, window.columns = window.slots.to(device), window.columns.to(device)
+        position = position.to(device)
+        self._slots.window = window
         output = self.model(
             input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=position.to(device),
-            past_key_values=cache,
+            attention_mask=self._masks.of(position, window.length),
+            position_ids=position,
+            past_key_values=self._slots,
             use_cache=True,
             logits_to_keep=1,
         )
@@ -146,56 +261,52 @@ class Batch:
         return self._keep((~ended).nonzero().flatten().tolist())
 
     def _keep(self, indices: list[int]) -> list[Row]:
-        """Keep these rows; write what the others generated into them and return them."""
+        """Keep these rows; write what the others generated into them and return them.
+
+        The last of the kept rows fill the places of those that go, which then lie behind them.
+        """
         kept = set(indices)
         gone = [index for index in range(len(self.rows)) if index not in kept]
-        left = [self.rows[index] for index in gone]
-        counts = self._columns["count"].tolist() if gone else []
+        if not gone:
+            return []
+        left, counts = [self.rows[index] for index in gone], self._columns["count"].tolist()
         for index in gone:
             row, count = self.rows[index], counts[index]
             row.tokens = self._columns["tokens"][index, :count].tolist()
             row.logprobs = self._columns["logprobs"][index, :count].tolist()
-        self.rows = [self.rows[index] for index in indices]
-        if not self.rows:
-            self._cache, self._columns = None, {}
-            return left
-        assert self._cache is not None
-        chosen = torch.tensor(indices)
-        self._columns = {name: column[chosen] for name, column in self._columns.items()}
-        self._cache.batch_select_indices(chosen.to(self.model.device))
-        self._trim()
+            self._index.put(index, (*row.prompt, *row.tokens[:-1]) if self._kept_bytes else ())
+        order = list(range(len(self.rows)))
+        movers = [index for index in indices if index >= len(indices)]
+        for hole, mover in zip((index for index in gone if index < len(indices)), movers, strict=True):
+            order[hole] = mover
+            self._move_live(mover, hole)
+        self.rows = [self.rows[index] for index in order[: len(indices)]]
+        self._forget()
+        chosen = torch.tensor(order[: len(indices)], dtype=torch.long)
+        self._columns = {name: column[chosen] for name, column in self._columns.items()} if self.rows else {}
         return left
 
-    def _trim(self) -> None:
-        """Cut leading columns that are padding in every row."""
-        assert self._cache is not None
-        mask = self._columns["mask"]
-        start = int(mask.any(0).to(torch.uint8).argmax())
-        if start == 0:
-            return
-        self._columns["mask"] = mask[:, start:]
-        for layer in self._cache.layers:
-            keys, values = _tensors(layer)
-            _fill(layer, keys[:, :, start:], values[:, :, start:])
+    def _forget(self) -> None:
+        """Let the oldest of the kept go until the others fit their memory."""
+        while (kept := len(self._index) - len(self.rows)) and self._slots.bytes_of(kept) > self._kept_bytes:
+            oldest, last = self._index.oldest(len(self.rows), but=-1), len(self._index) - 1
+            if oldest != last:
+                self._slots.copy(last, oldest, self._index.length(last))
+                self._index.move(last, oldest)
+            self._index.cut(last)
 
-    def _join(self, arrivals: list[Row], cache: DynamicCache, columns: dict[str, Tensor]) -> None:
-        self.rows = self.rows + arrivals
-        if self._cache is None:
-            self._cache, self._columns = cache, columns
-            return
-        for old, new in zip(self._cache.layers, cache.layers, strict=True):
-            (keys, values), (new_keys, new_values) = _tensors(old), _tensors(new)
-            _fill(old, _stack(keys, new_keys, 2), _stack(values, new_values, 2))
-        self._columns = {name: _JOIN[name](self._columns[name], column) for name, column in columns.items()}
+    def _move_live(self, mover: int, hole: int) -> None:
+        """A live row takes the slot of one that has ended, which takes its slot where it is kept."""
+        length = int(self._columns["length"][mover])
+        if self._kept_bytes:
+            self._slots.swap(mover, hole, max(length, self._index.length(hole)))
+        else:
+            self._slots.copy(mover, hole, length)
+        self._index.swap(mover, hole)
 
-
-def _tensors(layer: Any) -> tuple[Tensor, Tensor]:
-    """Keys and values of a filled layer, shape [rows, heads, length, head size]."""
-    return layer.keys, layer.values
-
-
-def _fill(layer: Any, keys: Tensor, values: Tensor) -> None:
-    layer.keys, layer.values = keys, values
+    def _join(self, columns: dict[str, Tensor]) -> None:
+        old = self._columns
+        self._columns = {name: _JOIN[name](old[name], column) for name, column in columns.items()} if old else columns
 
 
 def _columns_of(arrivals: list[Row]) -> dict[str, Tensor]:
@@ -208,6 +319,7 @@ def _columns_of(arrivals: list[Row]) -> dict[str, Tensor]:
         "limit": torch.tensor([row.max_tokens for row in arrivals]),
         "count": torch.tensor([len(row.tokens) for row in arrivals]),
         "last": torch.zeros(len(arrivals), dtype=torch.long),
+        "length": torch.tensor([len(row.prompt) + len(row.tokens) for row in arrivals]),
         "streamed": torch.tensor([row.on_token is not None for row in arrivals]),
         "stop_ids": torch.full((len(arrivals), max(len(row.stop_ids) for row in arrivals) or 1), NO_TOKEN),
         "uniforms": torch.zeros(len(arrivals), width),
@@ -232,35 +344,20 @@ def _left_pad(contexts: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
     return ids, mask
 
 
-def _stack(old: Tensor, new: Tensor, dim: int, *, left: bool = True, value: float = 0) -> Tensor:
-    """Concatenate along the rows after padding the shorter one along ``dim``."""
-    width = max(old.shape[dim], new.shape[dim])
-    return torch.cat([_pad(old, dim, width, left, value), _pad(new, dim, width, left, value)])
-
-
-def _pad(tensor: Tensor, dim: int, width: int, left: bool, value: float) -> Tensor:
-    missing = width - tensor.shape[dim]
-    if missing == 0:
-        return tensor
-    shape = list(tensor.shape)
-    shape[dim] = missing
-    filler = tensor.new_full(shape, value)
-    return torch.cat([filler, tensor] if left else [tensor, filler], dim=dim)
-
-
 def _plain(old: Tensor, new: Tensor) -> Tensor:
     return torch.cat([old, new])
 
 
-def _wide(old: Tensor, new: Tensor) -> Tensor:
-    return _stack(old, new, 1, left=False)
+def _wide(old: Tensor, new: Tensor, value: float = 0) -> Tensor:
+    """Concatenate along the rows after padding the narrower one on the right."""
+    width = max(old.shape[1], new.shape[1])
+    return torch.cat([pad(tensor, (0, width - tensor.shape[1]), value=value) for tensor in (old, new)])
 
 
 _JOIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mask": lambda old, new: _stack(old, new, 1),
-    "stop_ids": lambda old, new: _stack(old, new, 1, left=False, value=NO_TOKEN),
+    "stop_ids": lambda old, new: _wide(old, new, NO_TOKEN),
     "uniforms": _wide,
     "tokens": _wide,
     "logprobs": _wide,
-    **dict.fromkeys(("temperature", "top_p", "top_k", "limit", "count", "last", "streamed"), _plain),
+    **dict.fromkeys(("temperature", "top_p", "top_k", "limit", "count", "last", "length", "streamed"), _plain),
 }

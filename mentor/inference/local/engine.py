@@ -41,12 +41,14 @@ class EngineStats:
     """A moment's figures: rows being decoded, requests waiting, and totals since the start.
 
     ``busy_seconds``: time in steps of the batch, which is the model's forward passes and the drawing of tokens.
+    ``reused_tokens``: of the prompts, taken over from sequences that began alike.
     """
 
     running: int
     waiting: int
     requests: int
     prompt_tokens: int
+    reused_tokens: int
     generated_tokens: int
     steps: int
     busy_seconds: float = 0.0
@@ -62,6 +64,8 @@ class LocalEngine:
         threads: threads of the forward passes.
         seed: makes requests without a seed of their own reproducible in order of arrival; None draws one.
         device: where the model is; torch's name of one device. A loaded model is moved there.
+        prefix_cache_mb: memory for sequences that have ended, for prompts that begin like them. What is taken over was computed
+            in another batch, so that log-probabilities may differ in their last digits; 0 where no digit may.
 
     Raises:
         UserError: the model cannot be loaded, or there is no such device.
@@ -76,6 +80,7 @@ class LocalEngine:
         threads: int = 1,
         seed: int | None = None,
         device: str = "cpu",
+        prefix_cache_mb: int = 512,
     ) -> None:
         self.model = on_device(model if isinstance(model, PreTrainedModel) else load_model(model), device)
         self.context_length = context_length(self.model)
@@ -84,13 +89,14 @@ class LocalEngine:
         self.max_batch, self.max_queue, self.threads = max_batch, max_queue, threads
         self._seeds = torch.Generator()
         self._seeds.manual_seed(seed) if seed is not None else self._seeds.seed()
-        self._batch = Batch(self.model)
+        self._kept_mb = prefix_cache_mb
+        self._batch = Batch(self.model, self._kept_mb)
         self._live: dict[int, _Pending] = {}
         self._waiting: deque[_Pending] = deque()
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._paused = self._closed = False
-        self._requests = self._prompt_tokens = self._generated = self._steps = 0
+        self._requests = self._prompt_tokens = self._reused = self._generated = self._steps = 0
         self._busy_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="local-engine", daemon=True)
         self._thread.start()
@@ -198,6 +204,7 @@ class LocalEngine:
             waiting=len(self._waiting),
             requests=self._requests,
             prompt_tokens=self._prompt_tokens,
+            reused_tokens=self._reused,
             generated_tokens=self._generated,
             steps=self._steps,
             busy_seconds=self._busy_seconds,
@@ -287,7 +294,9 @@ class LocalEngine:
         for row in self._batch.drop_aborted():
             self._live.pop(id(row))
         started = time.perf_counter()
+        reused = self._batch.reused
         ended = self._batch.admit(self._arrivals())
+        self._reused += self._batch.reused - reused
         if len(self._batch):
             ended += self._batch.step()
             self._steps += 1
@@ -307,7 +316,7 @@ class LocalEngine:
         return rows
 
     def _fail_live(self, message: str) -> None:
-        self._batch = Batch(self.model)
+        self._batch = Batch(self.model, self._kept_mb)
         for pending in self._live.values():
             _settle(pending.future, InfrastructureError(message))
         self._live.clear()

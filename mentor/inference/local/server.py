@@ -36,6 +36,7 @@ class EngineCollector(Collector):
         for name, text, value in (
             ("sequences", "Sequences accepted.", stats.requests),
             ("prompt_tokens", "Prompt tokens accepted.", stats.prompt_tokens),
+            ("reused_tokens", "Prompt tokens taken over from sequences that began alike.", stats.reused_tokens),
             ("generated_tokens", "Tokens of finished sequences.", stats.generated_tokens),
             ("decode_steps", "Decoding steps.", stats.steps),
         ):
@@ -56,6 +57,7 @@ def build(settings: ModelServerSettings) -> Service:
         threads=settings.threads,
         seed=settings.seed,
         device=settings.device,
+        prefix_cache_mb=settings.prefix_cache_mb,
     )
     backend = Backend(engine, tokenizer, settings.name, settings.request_timeout_s)
 

@@ -21,6 +21,9 @@ class ModelServerSettings(ServiceSettings):
     served_model_name: str | None = Field(default=None, description="name in requests; the directory's by default")
     max_batch: int = Field(default=64, ge=1, description="sequences decoded together")
     max_queue: int = Field(default=1024, ge=1, description="sequences that may wait; beyond, callers get 429")
+    prefix_cache_mb: int = Field(
+        default=512, ge=0, description="memory for sequences that have ended, for prompts that begin like them; 0: none"
+    )
     threads: int = Field(default=1, ge=1, description="threads of the forward passes")
     device: str = Field(default="cpu", description="torch's name of one device: cpu, cuda:0")
     seed: int | None = Field(default=None, ge=0, description="for requests that bring no seed")

@@ -26,7 +26,10 @@ class LocalServer:
         from mentor.inference.local.engine import LocalEngine
 
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-        self._engine = LocalEngine(model_path, max_batch=max_batch, max_queue=max_queue, threads=threads, device=device)
+        kept = {"prefix_cache_mb": 0} if max_batch == 1 else {}  # deterministic: nothing hangs on what was asked before
+        self._engine = LocalEngine(
+            model_path, max_batch=max_batch, max_queue=max_queue, threads=threads, device=device, **kept
+        )
         self._version: int | None = None
 
     async def ready(self) -> bool:
