@@ -287,13 +287,15 @@ class Batch:
         return left
 
     def _forget(self) -> None:
-        """Let the oldest of the kept go until the others fit their memory."""
+        """Let the oldest of the kept go until the others fit their memory, and what the live ones took where none is left."""
         while (kept := len(self._index) - len(self.rows)) and self._slots.bytes_of(kept) > self._kept_bytes:
             oldest, last = self._index.oldest(len(self.rows), but=-1), len(self._index) - 1
             if oldest != last:
                 self._slots.copy(last, oldest, self._index.length(last))
                 self._index.move(last, oldest)
             self._index.cut(last)
+        if not self.rows and self._slots.bytes_of(self._slots.count) > 2 * self._kept_bytes:
+            self._slots.shrink(len(self._index))
 
     def _move_live(self, mover: int, hole: int) -> None:
         """A live row takes the slot of one that has ended, which takes its slot where it is kept."""

@@ -109,6 +109,13 @@ class Slots(Cache):
         for layer in self.layers:
             layer.resize()
 
+    def shrink(self, count: int) -> None:
+        """Give back the memory of all slots but the first so many."""
+        if _round_up(count, _MORE_SLOTS) < self.count:
+            self.count = _round_up(count, _MORE_SLOTS)
+            for layer in self.layers:
+                layer.resize()
+
     def bytes_of(self, count: int) -> int:
         """What so many slots take."""
         stored = [tensor for layer in self.layers for tensor in (layer.keys, layer.values) if tensor is not None]
