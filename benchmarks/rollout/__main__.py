@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,8 @@ from mentor.rollout.descriptors import make_room
 
 IN_FLIGHT = (32, 500, 2000, 4000)
 CPU_GOAL_MS, WITH_JUDGE_GOAL_MS = 4.0, 6.0
-WAVES = 4
-"""Trajectories that every slot draws."""
+WAVES, FEWEST = 4, 320
+"""Trajectories that every slot draws, more where these are few: all slots as many, so that none stands idle at the end."""
 GOAL_SHARE = 0.95
 """Of the endpoint's capacity, or of one core's, whichever binds."""
 
@@ -81,11 +81,11 @@ def measured(kind: str, port: int, count: int, in_flight: int) -> dict[str, floa
     return {"cpu_ms": 1000 * spent / count, "rate": rate, "mib": peak}
 
 
-def scheduling(rounds: int, latency_s: float) -> list[Row]:
+def scheduling(rounds: int, latency_s: float, numbers: Sequence[int]) -> list[Row]:
     """Ours beside the bare client, at each number in flight, in turn."""
     rows = []
-    for in_flight in IN_FLIGHT:
-        count = max(300, WAVES * in_flight)
+    for in_flight in numbers:
+        count = max(-(-FEWEST // in_flight), WAVES) * in_flight
         with server(str(latency_s)) as port:
             seen = {kind: [] for kind in ("ours", "judged", "bare")}  # type: dict[str, list[dict[str, float]]]
             for _ in range(rounds):
@@ -161,12 +161,16 @@ def main() -> int:
     parser.add_argument("--measure", nargs=4, metavar=("KIND", "PORT", "COUNT", "IN_FLIGHT"), help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.5, help="seconds a turn")
+    parser.add_argument("--in-flight", type=int, action="append", help="only these numbers in flight")
     args = parser.parse_args()
     if args.measure:
         kind, *numbers = args.measure
         print(json.dumps(measured(kind, *map(int, numbers))))
         return 0
-    rows = [*scheduling(args.rounds, args.latency), *barriers(args.rounds, args.latency, 1.0)]
+    rows = [
+        *scheduling(args.rounds, args.latency, args.in_flight or IN_FLIGHT),
+        *barriers(args.rounds, args.latency, 1.0),
+    ]
     print("\n".join(row.line() for row in rows))
     status, said = closing(rows)
     print(said)
