@@ -17,7 +17,7 @@ from tests.hostile_text.cases import broken_lines, cases
 from tests.support.chromium import CHROMIUM, chromium
 from tests.support.committed import CommittedJobs, committed_jobs, gathered, write_lines
 from tests.support.service_process import ServiceProcess
-from tests.support.told import commit_told
+from tests.support.told import UPLOADED, commit_told
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: the page is not looked at")
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
@@ -126,7 +126,9 @@ def test_a_search_narrows_and_a_trajectory_is_read_compared_tagged_and_copied(
     assert page.evaluate("document.documentElement.lang") == "en"
     assert faults == []  # nothing is missing, and the policy refuses nothing
     one = page.url.removeprefix(console.http).removesuffix("/tokens")
-    addresses = {"trajectories": "/trajectories", "trajectory": one, "tokens": f"{one}/tokens"}
+    page.goto(f"{console.http}/trajectories?model={UPLOADED}")
+    uploaded = str(page.locator("td.title a").first.get_attribute("href"))
+    addresses = {"trajectories": "/trajectories", "trajectory": one, "tokens": f"{one}/tokens", "uploaded": uploaded}
     for number, width in enumerate((WIDE, NARROW)):
         page.set_viewport_size(width)  # type: ignore[arg-type]
         for scheme in ("light", "dark"):

@@ -58,7 +58,7 @@ def console(jobs: CommittedJobs, sandbox: ServiceProcess) -> Iterator[ServicePro
 @pytest.mark.parametrize(
     ("filters", "found"),
     [
-        ({}, 6), ({"kind": "teacher"}, 2), ({"kind": "train"}, 2), ({"kind": "evaluation"}, 2), ({"model": "student"}, 4),
+        ({}, 6), ({"kind": "teacher"}, 2), ({"kind": "train"}, 2), ({"kind": "evaluation"}, 2), ({"model": "student"}, 2),
         ({"suite": "tiny"}, 2), ({"arm": "tools"}, 2), ({"question": "q1"}, 6), ({"step": "2"}, 1), ({"step_from": "1"}, 2),
         ({"step_from": "2"}, 1), ({"correct": "right"}, 3), ({"correct": "wrong"}, 3), ({"termination": "answered"}, 6),
         ({"tool": "multiply"}, 6), ({"tool": "divide"}, 0), ({"error": "timeout"}, 0), ({"reward_from": "1"}, 1),

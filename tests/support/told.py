@@ -18,6 +18,9 @@ QUESTION = Question(
     ),
 )  # fmt: skip
 
+UPLOADED = f"file:{'5a' * 32}/student"
+"""A student that a client uploaded: a name that no line holds and no space breaks."""
+
 
 def told(model: str, second: int, sample: int = 0, **more: Any) -> Trajectory:
     """multiply 2 by 3, add ``second``, answer."""
@@ -51,7 +54,7 @@ def commit_told(jobs: CommittedJobs, folder: Path, **submitter: Any) -> dict[str
     rollouts = folder / "rollouts"
     rollouts.mkdir()
     for step in (1, 2):
-        trajectory = told("student", 3 + step - 1).model_dump(mode="json", exclude_defaults=True)
+        trajectory = told(UPLOADED, 3 + step - 1).model_dump(mode="json", exclude_defaults=True)
         right = float(step == 2)
         reward = {
             "total": 0.7 * right + 0.4,
