@@ -16,13 +16,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
-
 from benchmarks.sandbox.peers import FUSION, FUSION_PYTHON
 from tests.hostile.case import Case
 from tests.hostile.cases import CASES
 from tests.hostile.containers import IMAGE, Peer, SandboxFusion, StandIn, canary_folder, locked_down_sandbox
-from tests.hostile.ours import LANES
+from tests.hostile.ours import LANES, client_of
 from tests.hostile.suite import Canaries, Outcome, attack
 from tests.smoke.docker import Docker, build_base_and, can_have_docker, daemon
 
@@ -60,8 +58,7 @@ def table(scores: Scores) -> str:
 async def ours(url: str, canaries: Canaries, cases: Sequence[Case]) -> dict[str, list[Outcome]]:
     """Every lane of the sandbox at a URL."""
     found = {}
-    limits = httpx.Limits(max_connections=None, keepalive_expiry=None)
-    async with httpx.AsyncClient(base_url=url, timeout=180, limits=limits, trust_env=False) as client:
+    async with client_of(url) as client:
         for lane in LANES:
             found[lane.name] = await attack(lane(client), cases, canaries, concurrency=8)
     return found

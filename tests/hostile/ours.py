@@ -13,6 +13,15 @@ _BUSY = 429
 _JSON = {"content-type": "application/json"}  # httpx' own encoder refuses lone surrogates
 
 
+def client_of(url: str) -> httpx.AsyncClient:
+    """A client of a sandbox, for many calls at once.
+
+    Nothing expires in its pool: of two tasks, one may close as expired the connection that the other has just been given.
+    """
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=None)
+    return httpx.AsyncClient(base_url=url, timeout=180, limits=limits, trust_env=False)
+
+
 class _Lane:
     """One lane of a running sandbox."""
 

@@ -8,38 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel
 
 from mentor.errors import DeadlineError, InfrastructureError, OverloadedError, UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local import LocalEngine
+from tests.support.random_model import VOCABULARY, random_model
 
-VOCABULARY = 97
-END = 1
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 
 
 @pytest.fixture(scope="module")
 def model() -> PreTrainedModel:
-    """Random weights, grouped-query attention, sharp enough that greedy choices are no near ties."""
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        initializer_range=0.4,
-        eos_token_id=END,
-        pad_token_id=0,
-        bos_token_id=None,
-    )
-    built = Qwen2ForCausalLM(config)
-    built.generation_config.eos_token_id = END
-    built.generation_config.pad_token_id = 0
-    return built.eval()
+    return random_model(64)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.hostile.cases import CASES, COUNTS
-from tests.hostile.ours import LANES, SourceLane
+from tests.hostile.ours import LANES, SourceLane, client_of
 from tests.hostile.suite import Canaries, Outcome, attack
 from tests.support.service_process import ServiceProcess
 from tests.support.users import open_folder, users
@@ -76,10 +76,7 @@ async def keep_secrets(client: httpx.AsyncClient, canaries: Canaries) -> None:
 
 
 async def run(attacked: Attacked, lane: type[SourceLane]) -> list[Outcome]:
-    # Of two tasks, one may close as expired what the pool has just given to the other: here nothing expires.
-    limits = httpx.Limits(max_connections=None, keepalive_expiry=None)
-    options = {"base_url": attacked.service.http, "timeout": 180, "limits": limits, "trust_env": False}
-    async with httpx.AsyncClient(**options) as client:  # type: ignore[arg-type]
+    async with client_of(attacked.service.http) as client:
         victim = asyncio.create_task(keep_secrets(client, attacked.canaries))
         outcomes = await attack(lane(client), CASES, attacked.canaries, concurrency=8)
         assert not victim.done(), "the call that keeps a secret did not survive"

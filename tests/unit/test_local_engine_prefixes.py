@@ -7,40 +7,21 @@ import random
 
 import pytest
 import torch
-from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedModel
 
 from mentor.errors import UserError
 from mentor.inference.base import Generation, SamplingParams
 from mentor.inference.local import LocalEngine
 from mentor.inference.local.batch import Batch, Row
 from mentor.inference.local.masks import Masks
+from tests.support.random_model import END, VOCABULARY, random_model
 
-VOCABULARY, END, CONTEXT = 97, 1, 512
+CONTEXT = 512
 KINDS = {
     "full": {},
     "sliding": {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 0},
     "mixed": {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1},
 }
-
-
-def made(attention: str = "sdpa", **more: object) -> PreTrainedModel:
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
-        initializer_range=0.4,
-        eos_token_id=END,
-        pad_token_id=0,
-        bos_token_id=None,
-        attn_implementation=attention,
-        **more,
-    )
-    return Qwen2ForCausalLM(config).eval()
 
 
 def greedy(model: PreTrainedModel, prompt: list[int], generation: Generation) -> tuple[int, ...]:
@@ -75,7 +56,7 @@ async def conversations(model: PreTrainedModel, kept_mb: int, temperature: float
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_greedy_turns_equal_those_of_transformers(kind: str, attention: str) -> None:
-    model = made(attention, **KINDS[kind])
+    model = random_model(CONTEXT, attn_implementation=attention, **KINDS[kind])
     turns = await conversations(model, 64, 0.0)
     assert len(turns) > 50
     for prompt, generation in turns:  # type: ignore[misc]
@@ -83,7 +64,7 @@ async def test_greedy_turns_equal_those_of_transformers(kind: str, attention: st
 
 
 async def test_sampled_turns_are_the_same_with_and_without_what_is_kept() -> None:
-    model = made()
+    model = random_model(CONTEXT)
     kept, none = [await conversations(model, mb, 1.0) for mb in (64, 0)]
     assert [(p, g.token_ids) for p, g in kept] == [(p, g.token_ids) for p, g in none]  # type: ignore[misc]
     for (_, one), (_, other) in zip(kept, none, strict=True):  # type: ignore[misc]
@@ -114,7 +95,7 @@ def prefilled(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_only_what_is_new_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch, prompt = Batch(made(), kept_mb=64), list(range(2, 42))
+    batch, prompt = Batch(random_model(CONTEXT), kept_mb=64), list(range(2, 42))
     first = row(prompt)
     finished(batch, first)
     seen = prefilled(batch, monkeypatch)
@@ -133,7 +114,7 @@ def test_only_what_is_new_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_kept_stays_within_its_memory() -> None:
-    model = made()
+    model = random_model(CONTEXT)
     batch, generator = Batch(model, kept_mb=1), random.Random(0)
     for _ in range(40):
         finished(batch, *(row([generator.randrange(2, VOCABULARY) for _ in range(300)]) for _ in range(8)))
@@ -147,7 +128,7 @@ def test_what_is_kept_stays_within_its_memory() -> None:
 
 
 def test_a_kind_of_layer_that_is_not_known_is_refused() -> None:
-    model = made()
+    model = random_model(CONTEXT)
     model.config.layer_types = ["full_attention", "linear_attention"]
     with pytest.raises(UserError, match="linear_attention") as caught:
         Masks(model)

@@ -112,8 +112,9 @@ class Batch:
                 self._claim(row)
                 self._slots.copy(before + number, len(self.rows) - 1, len(context))
                 order.append(number)
+        contexts = list(of)
         for slot, number in enumerate(order, before):
-            self._index.put(slot, list(of)[number])
+            self._index.put(slot, contexts[number])
         self._join(_columns_of(self.rows[before:]))
         self._draw(torch.arange(before, len(self.rows)), logits[torch.tensor(order)])
         return self._drop_finished()

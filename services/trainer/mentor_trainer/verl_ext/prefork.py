@@ -139,7 +139,7 @@ class _Forking:
                     if (worker := self._accept()) is not None:
                         return worker
                 else:  # whoever asked was killed: what it asked for goes too
-                    self._dropped(key.fileobj)
+                    self._dropped(key.data)
 
     def _accept(self) -> Worker | None:
         asking, _ = self._listener.accept()
@@ -164,7 +164,7 @@ class _Forking:
         for descriptor in outputs:
             os.close(descriptor)
         self._running[pid] = asking
-        self._selector.register(asking, selectors.EVENT_READ)
+        self._selector.register(asking, selectors.EVENT_READ, data=pid)
         return None
 
     def _leave(self) -> None:
@@ -191,7 +191,6 @@ class _Forking:
                     asking.sendall(prefork_client.STATUS.pack(os.waitstatus_to_exitcode(status)))
                 asking.close()
 
-    def _dropped(self, asking: object) -> None:
-        (pid,) = (pid for pid, waiting in self._running.items() if waiting is asking)
+    def _dropped(self, pid: int) -> None:
         self._selector.unregister(self._running.pop(pid))
         os.kill(pid, signal.SIGKILL)
