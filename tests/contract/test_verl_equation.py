@@ -17,9 +17,19 @@ import pytest
 import torch
 
 from mentor_trainer.config import TrainSpec, make_spec
-from tests.support.grpo_equation import Equation, Sample, advantages, lose, loss_of, without_lost
+from mentor_trainer.verl_ext.on_policy import drop_idle_correction, updated_once
+from tests.support.grpo_equation import Equation, Sample, advantages, log_probabilities, lose, loss_of, without_lost
 from tests.support.training import spec_values, write_set
-from tests.support.verl_step import Actor, Gradients, apart, batch_of, plain_model, single_process_group, tiny_model
+from tests.support.verl_step import (
+    Actor,
+    Gradients,
+    apart,
+    batch_of,
+    compose_config,
+    plain_model,
+    single_process_group,
+    tiny_model,
+)
 
 TOLERANCE = 1e-5
 LR, EPSILON = 1e-3, 1e-2
@@ -151,6 +161,64 @@ def test_a_mini_batch_that_was_lost_whole_changes_neither_weights_nor_moments(wo
     assert apart(expected, gradients[1]) < TOLERANCE
     steps = {int(state["step"]) for state in world.actor.engine.optimizer.state.values()}
     assert steps == {1}
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("switch", ["paper", "published_code", "temperature"])
+def test_rows_without_old_probabilities_take_those_of_the_update(world: World, switch: str, ratio: str) -> None:
+    equation = Equation(**{"importance_ratio": ratio, **SWITCHES[switch]})
+    model, temperature = world.model(), equation.temperature
+    drawn = [
+        replace(s, old=log_probabilities(model, s.prompt, s.response, temperature)) for s in world.samples(temperature)
+    ]
+    given = lose(drawn, [5])
+    own = [replace(s, old=None) for s in given]
+    (expected,), (got,) = world.verl(given, equation), world.verl(own, equation)
+    assert apart(expected, got) < TOLERANCE
+    assert apart(world.plain(own, equation)[0], got) < TOLERANCE
+
+
+def test_the_update_measures_entropy_and_the_gap_to_the_engine_where_it_takes_its_own_probabilities(
+    world: World,
+) -> None:
+    model = world.model()
+    samples = [replace(s, old=None) for s in lose(world.samples(), [5])]
+    world.verl(samples, Equation())
+    entropies, gaps = [], []
+    for s in without_lost(samples):
+        own = torch.tensor(s.mask, dtype=torch.bool)
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([s.prompt + s.response])).logits[0, len(s.prompt) - 1 : -1]
+        every = torch.log_softmax(logits.float(), -1)
+        entropies.append(-(every.exp() * every).sum(-1)[own].mean())
+        probability = every.gather(-1, torch.tensor(s.response)[:, None])[:, 0].exp()
+        gaps.append((probability - s.engine.exp()).abs()[own])
+    metrics = world.actor.metrics
+    assert metrics["actor/entropy"] == pytest.approx(float(torch.stack(entropies).mean()), rel=1e-5)
+    assert metrics["training/rollout_probs_diff_max"] == pytest.approx(float(torch.cat(gaps).max()), rel=1e-5)
+    assert metrics["training/rollout_probs_diff_mean"] == pytest.approx(float(torch.cat(gaps).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("once", "values"),
+    [
+        (True, {}),
+        (True, {"use_kl": False}),
+        (False, {"mini_batch_size": 2}),
+        (False, {"rollout_correction": "token"}),
+        (False, {"overrides": ["actor_rollout_ref.actor.ppo_epochs=2"]}),
+        (False, {"overrides": ["algorithm.use_kl_in_reward=true"]}),
+    ],
+)
+def test_old_probabilities_have_a_pass_of_their_own_where_rows_are_updated_twice_or_others_read_them(
+    tmp_path: Path, once: bool, values: dict[str, Any]
+) -> None:
+    write_set(tmp_path)
+    spec = make_spec(spec_values(tmp_path, **{"train_batch_size": 4, "mini_batch_size": 4, "rollouts": 3, **values}))
+    config = compose_config(spec, tmp_path)
+    drop_idle_correction(config)
+    assert updated_once(config, rows=12) is once
+    assert not updated_once(config, rows=24)
 
 
 def test_the_loss_itself_is_the_equations(world: World) -> None:

@@ -16,7 +16,8 @@ import torch
 class Sample:
     """One trajectory: token ids, which of the response are the model's own, and what was recorded of them.
 
-    ``group`` is its question; ``lost``: infrastructure ended it.
+    ``group`` is its question; ``lost``: infrastructure ended it. Without ``old`` probabilities they are those of the weights
+    that are updated.
     """
 
     group: str
@@ -24,7 +25,7 @@ class Sample:
     response: list[int]
     mask: list[int]
     reward: float
-    old: torch.Tensor
+    old: torch.Tensor | None
     reference: torch.Tensor
     engine: torch.Tensor
     lost: bool = False
@@ -83,7 +84,8 @@ def _token_terms(model: Any, sample: Sample, advantage: float, equation: Equatio
     own = torch.tensor(sample.mask, dtype=torch.bool)
     every = torch.log_softmax(logits.float(), -1)
     new = every.gather(-1, torch.tensor(sample.response)[:, None])[:, 0][own]
-    old, reference, engine = sample.old[own], sample.reference[own], sample.engine[own]
+    old = new.detach() if sample.old is None else sample.old[own]
+    reference, engine = sample.reference[own], sample.engine[own]
     ratio = _ratio(new, old, equation.importance_ratio)
     high = equation.clip_ratio if equation.clip_ratio_high is None else equation.clip_ratio_high
     gain = torch.minimum(ratio * advantage, ratio.clamp(1 - equation.clip_ratio, 1 + high) * advantage)

@@ -34,6 +34,7 @@ from verl.workers.utils.losses import ppo_loss
 from mentor_trainer.config import TrainSpec
 from mentor_trainer.overrides import RunPaths, build_overrides
 from mentor_trainer.verl_ext.batch import arrange
+from mentor_trainer.verl_ext.on_policy import drop_idle_correction
 from mentor_trainer.verl_ext.runtime import Runtime
 from mentor_trainer.verl_ext.trainer import MentorTrainer
 from tests.support.grpo_equation import Sample, log_probabilities
@@ -130,6 +131,7 @@ class Actor:
         self.start = {name: whole(p).clone() for name, p in self.engine.module.named_parameters()}
         self.gradients: list[Gradients] = []
         self.losses: list[float] = []
+        self.metrics: dict[str, float] = {}
         step = self.engine.optimizer_step
 
         def recording() -> float:
@@ -155,18 +157,20 @@ class Actor:
         """One step on these samples; the gradients of its mini-batches, before clipping."""
         trainer, store = self._trainer(samples)
         self.gradients.clear()
+        self.metrics.clear()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trainer_base, "tq", store)
             batch = KVBatchMeta(partition_id="train", keys=list(store.rows), tags=[{} for _ in samples])
             batch.extra_info["temperature"] = self.config.actor_rollout_ref.rollout.temperature
             batch = trainer._compute_advantage(batch, {})
-            trainer._update_actor(batch, {})
+            trainer._update_actor(batch, self.metrics)
         return list(self.gradients)
 
     def _trainer(self, samples: Sequence[Sample]) -> tuple[Any, Any]:
         store = Store(samples)
         trainer: Any = object.__new__(MentorTrainer)
         trainer.config, trainer.runtime = self.config, Runtime()
+        drop_idle_correction(trainer.config)
         trainer._early_servers, trainer._worked = [], 0.0
         trainer.actor_rollout_wg = SimpleNamespace(update_actor=lambda batch: self._dispatch(batch, store))
         return trainer, store
@@ -213,7 +217,7 @@ def _row(sample: Sample) -> dict[str, Any]:
     scores = torch.zeros(len(sample.response))
     scores[-1] = sample.reward
     mask = torch.tensor(sample.mask)
-    return {
+    row = {
         "uid": sample.group,
         "prompts": torch.tensor(sample.prompt),
         "responses": torch.tensor(sample.response),
@@ -226,6 +230,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "old_log_probs": sample.old,
         "ref_log_prob": sample.reference,
     }
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def apart(one: Gradients, other: Gradients) -> float:

@@ -1,5 +1,5 @@
-"""verl's FSDP engine with two corrections, the divisor of a batch with losses and checkpoints of any number of ranks, and a
-reference that may be another model than the student.
+"""verl's FSDP engine with two corrections, the divisor of a batch with losses and checkpoints of any number of ranks, with
+old probabilities from the update's own pass where they are the same, and a reference that may be another model than the student.
 
 Registered for the device ``cpu``, which verl ships no engine for, and for NVIDIA's GPUs under the vendor's key, which verl
 looks up before its own entry: verl stays unedited, and its engine stands under the plain key still.
@@ -23,6 +23,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from mentor_trainer.verl_ext import TEACHER_VARIABLE
+from mentor_trainer.verl_ext.on_policy import OwnProbabilities, without_gradient
 from mentor_trainer.verl_ext.reshard import reshard, saved_ranks
 
 MODEL_SECONDS = "max_model_seconds"
@@ -35,6 +36,7 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
     model_seconds: ClassVar[float] = 0.0
     """Time of this process in forward and backward passes and their loss, since its start: actor's and reference's."""
     _passed_at: float | None = None
+    _watches_entropy = False
     _survivors: int | None = None
     """Sequences of the present mini-batch, over all ranks, that have a token to learn from; None outside of one."""
 
@@ -57,11 +59,30 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
             self._survivors = self._count(data["loss_mask"])
             tu.assign_non_tensor(data, global_batch_size=max(1, self._survivors))
         self._passed_at = None
+        own = None
+        if not forward_only and "advantages" in data and "old_log_probs" not in data:
+            self._watches_entropy = not tu.get_non_tensor_data(data, "calculate_entropy", default=False)
+            tu.assign_non_tensor(data, calculate_entropy=True)
+            loss_function = own = OwnProbabilities(loss_function, self._watches_entropy)
         output = super().forward_backward_batch(data, loss_function, forward_only=forward_only)
+        self._watches_entropy = False
         if not forward_only:
             self._count_backward()
             output["metrics"][MODEL_SECONDS] = [MentorEngine.model_seconds]
+        if own is not None:
+            output["metrics"].update({name: [value] for name, value in own.metrics(self.get_data_parallel_group()).items()})
         return output
+
+    def prepare_model_outputs(self, *args: Any, **kwargs: Any) -> Any:
+        """verl's; an entropy that is only measured is kept out of the backward pass."""
+        if not self._watches_entropy:
+            return super().prepare_model_outputs(*args, **kwargs)
+        differentiable = self.compute_entropy_from_logits
+        self.compute_entropy_from_logits = without_gradient(differentiable)
+        try:
+            return super().prepare_model_outputs(*args, **kwargs)
+        finally:
+            self.compute_entropy_from_logits = differentiable
 
     def forward_step(self, micro_batch: TensorDict, loss_function: Any, forward_only: bool) -> Any:
         """verl's, timed. A backward pass runs from the end of one such step to the beginning of the next, or to the end."""

@@ -26,6 +26,7 @@ from mentor_trainer.verl_ext.batch import arrange, order_of
 from mentor_trainer.verl_ext.distil import distilled
 from mentor_trainer.verl_ext.engine import MODEL_SECONDS
 from mentor_trainer.verl_ext.metrics import rollout_metrics, trajectory_metrics
+from mentor_trainer.verl_ext.on_policy import drop_idle_correction, updated_once
 from mentor_trainer.verl_ext.reward import TRACE
 from mentor_trainer.verl_ext.rollout_local import NAME as LOCAL
 from mentor_trainer.verl_ext.runtime import runtime_of
@@ -40,6 +41,7 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
+        drop_idle_correction(self.config)
         self.runtime = runtime_of(config)
         self._drawn: dict[str, int] = {}
         self._early_servers: list[Any] = []
@@ -118,6 +120,12 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
                 f"step {self.global_steps}: {len(lost)} of {len(fields)} rollouts were lost to infrastructure: {reason}"
             )
 
+    def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """verl's, where anything but the update asks for them; else the update takes them from its own pass."""
+        if self.runtime.distil_coef is None and updated_once(self.config, len(batch)):
+            return batch
+        return super()._compute_old_log_prob(batch, metrics)
+
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         """verl's, and with a teacher in the reference's place the term of on-policy distillation."""
         batch = super()._compute_advantage(batch, metrics)
@@ -142,6 +150,9 @@ class MentorTrainer(PPOTrainerSync):  # type: ignore[misc]
         ``mentor/model_seconds`` by ``timing_s/step`` is the share of a step that no scheduling could save.
         """
         batch = super()._update_actor(batch, metrics)
+        # What the update measured in the place of a pass of its own stands under the names that this gives it.
+        for name in [name for name in metrics if name.startswith("actor/training/")]:
+            metrics[name.removeprefix("actor/")] = metrics.pop(name)
         worked = float(metrics.pop(f"actor/{MODEL_SECONDS}", 0.0))
         if self._early_servers:  # a cluster's are not asked
             busy = ray.get([server.busy_seconds.remote() for server in self._early_servers])
