@@ -1,5 +1,5 @@
-"""verl's FSDP engine with two corrections, the divisor of a batch with losses and checkpoints of any number of ranks, with
-old probabilities from the update's own pass where they are the same, and a reference that may be another model than the student.
+"""verl's FSDP engine with two corrections, the divisor of a batch with losses and checkpoints of any number of ranks, old
+probabilities from the update's own pass where they are the same, and a reference that may be another model than the student.
 
 Registered for the device ``cpu``, which verl ships no engine for, and for NVIDIA's GPUs under the vendor's key, which verl
 looks up before its own entry: verl stays unedited, and its engine stands under the plain key still.
