@@ -70,7 +70,9 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
             self._count_backward()
             output["metrics"][MODEL_SECONDS] = [MentorEngine.model_seconds]
         if own is not None:
-            output["metrics"].update({name: [value] for name, value in own.metrics(self.get_data_parallel_group()).items()})
+            output["metrics"].update(
+                {name: [value] for name, value in own.metrics(self.get_data_parallel_group()).items()}
+            )
         return output
 
     def prepare_model_outputs(self, *args: Any, **kwargs: Any) -> Any:
