@@ -22,7 +22,7 @@ from benchmarks.results import Row, closing
 from benchmarks.rollout import loops
 from benchmarks.rollout.__main__ import server
 from benchmarks.rollout.server import MODEL
-from mentor.rollout.descriptors import make_room
+from mentor.rollout.process import make_ready
 from mentor.rollout.solve import Unwatched
 from mentor_evaluator.matrix.draw import draw_matrix
 from mentor_evaluator.matrix.job import prepare
@@ -56,7 +56,7 @@ def ours(port: int, count: int, in_flight: int) -> None:
 
 def bare(port: int, count: int, in_flight: int) -> None:
     """The same requests, and nothing else."""
-    make_room(in_flight)
+    make_ready(in_flight)
     asyncio.run(loops.bare(port, count, in_flight, lambda: None))
 
 

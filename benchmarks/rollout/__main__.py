@@ -24,7 +24,7 @@ from pathlib import Path
 
 from benchmarks.results import Row, closing
 from benchmarks.rollout import loops
-from mentor.rollout.descriptors import make_room
+from mentor.rollout.process import make_ready
 
 IN_FLIGHT = (32, 500, 2000, 4000)
 CPU_GOAL_MS, WITH_JUDGE_GOAL_MS = 4.0, 6.0
@@ -59,7 +59,7 @@ def measure(kind: str, port: int, count: int, in_flight: int) -> dict[str, float
 
 def measured(kind: str, port: int, count: int, in_flight: int) -> dict[str, float]:
     """CPU milliseconds a trajectory, trajectories a second once every slot has ended its first, MiB at the peak."""
-    make_room(in_flight)
+    make_ready(in_flight)
     plain = {"ours": loops.ours, "bare": loops.bare, "barrier": loops.barrier}
     ends: list[float] = []
     cpu = time.process_time()

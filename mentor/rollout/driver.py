@@ -12,6 +12,9 @@ from mentor.rollout.loop import ToolRunner, rollout
 from mentor.rollout.policy import Admitting, Policy
 from mentor.trajectory import Frozen, Question, Trajectory
 
+_APART_S = 0.001
+"""Between the beginnings of two slots."""
+
 
 class Task(Frozen):
     """One sample to be drawn of one question."""
@@ -95,12 +98,16 @@ async def run_many(
     takes results slowly holds up everybody, so that nothing piles up. The work for a trajectory does not grow with the
     number in flight. Where the policy says how much its endpoints bear (``Admitting``), a task is taken only when there
     is room for it.
+    Slots begin one after another, a millisecond apart: what begins together stays in step, and each of its turns then
+    waits for the work of all.
     Closing the iterator cancels what is in flight.
     """
     schedule = schedule or Schedule()
     source: TaskSource = _Listed(tasks) if isinstance(tasks, Iterable) else tasks
     enter = policy.enter if isinstance(policy, Admitting) else None
     finished: asyncio.Queue[tuple[Task, Trajectory] | BaseException | None] = asyncio.Queue(schedule.concurrency)
+
+    drained = asyncio.Event()
 
     async def attempt(task: Task) -> Trajectory:
         for number in range(schedule.attempts):
@@ -131,22 +138,36 @@ async def run_many(
         try:
             while (drawn := await one()) is not None:
                 await finished.put(drawn)
+            drained.set()
             await finished.put(None)
         except Exception as error:
             await finished.put(error)
 
-    slots = [asyncio.create_task(slot()) for _ in range(schedule.concurrency)]
-    open_slots = len(slots)
+    slots: list[asyncio.Task[None]] = []
+
+    async def begin() -> None:
+        """Starts the slots, until there are enough or nothing is left for them; says None when it has."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while len(slots) < schedule.concurrency and not drained.is_set():
+            due = 1 + int((loop.time() - began) / _APART_S)
+            slots.extend(asyncio.create_task(slot()) for _ in range(len(slots), min(due, schedule.concurrency)))
+            await asyncio.sleep(_APART_S)
+        await finished.put(None)
+
+    starting = asyncio.create_task(begin())
+    ended = 0
     try:
-        while open_slots:
+        while ended < 1 + len(slots):
             outcome = await finished.get()
             if outcome is None:
-                open_slots -= 1
+                ended += 1
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
                 yield outcome
     finally:
+        starting.cancel()
         for pending in slots:
             pending.cancel()
-        await asyncio.gather(*slots, return_exceptions=True)
+        await asyncio.gather(starting, *slots, return_exceptions=True)

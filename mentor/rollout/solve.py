@@ -22,12 +22,12 @@ from mentor.rollout.connect import (
     open_toolsets,
     registry_for,
 )
-from mentor.rollout.descriptors import make_room
 from mentor.rollout.driver import Sampler, Schedule, Task, ToolsetFactory
 from mentor.rollout.journal import Journal, draw
 from mentor.rollout.loop import rollout
 from mentor.rollout.policy import Policy
 from mentor.rollout.probe import probe
+from mentor.rollout.process import make_ready
 from mentor.rollout.spec import DrawSpec, Effort, SolveSpec
 from mentor.rollout.tally import Tally, line
 from mentor.rollout.variants import varied
@@ -171,7 +171,7 @@ def generate(
 ) -> Drawn | None:
     """As ``solve``, as far as ``effort`` says."""
     effort = effort or Effort()
-    make_room(spec.slots)
+    make_ready(spec.slots)
     journal = Journal(context.workdir / "trajectories.jsonl")
     ledger = Ledger(effort.budget, effort.prices, context.workdir / "spent.json", journal.done.values())
     wanted = Wanted(questions, spec.samples, journal.done, _is_right, effort.until_right, ledger)

@@ -23,7 +23,7 @@ THETA = 0.1
 _TOLERANCE = 0.1
 _OURS = 0.2
 """An elasticity below which going down has not helped."""
-_WAITS = 0.6
+_WAITS = 0.7
 """An elasticity above which, noise set aside, less at once is taken to cost no throughput."""
 _DOUBLE, _QUARTER, _DOWN = 2.0, 1.25, 0.8
 _COHORT = (24, 96)

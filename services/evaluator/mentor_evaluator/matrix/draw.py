@@ -12,10 +12,10 @@ from typing import Any
 from mentor.errors import InfrastructureError
 from mentor.grading import Verdict
 from mentor.rollout.connect import ModelSource, open_policy, open_toolsets
-from mentor.rollout.descriptors import make_room
 from mentor.rollout.driver import Sampler, ToolsetFactory
 from mentor.rollout.journal import Journal
 from mentor.rollout.policy import Policy
+from mentor.rollout.process import make_ready
 from mentor.rollout.solve import Progress, Scoring, draw_scored
 from mentor.rollout.variants import varied
 from mentor.rpc.health import require_ready
@@ -40,7 +40,7 @@ def draw_matrix(spec: EvaluationSpec, cells: Sequence[Cell], run: Path, context:
         UserError: a model cannot be used.
         InfrastructureError: more was lost to outages than the spec allows.
     """
-    make_room(spec.slots)
+    make_ready(spec.slots)
     return asyncio.run(_draw(spec, cells, run, context))
 
 

@@ -11,6 +11,7 @@ import copy
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
 
     model_seconds: ClassVar[float] = 0.0
     """Time of this process in forward and backward passes and their loss, since its start: actor's and reference's."""
+    compute_entropy_from_logits: Callable[..., torch.Tensor]
     _passed_at: float | None = None
     _watches_entropy = False
     _survivors: int | None = None

@@ -1,7 +1,13 @@
-"""Room for connections: every trajectory in flight may hold one, and a process may open 1,024 files unless it asks for more."""
+"""What a process needs that has many trajectories in flight: room for their connections, and short pauses.
+
+Each may hold a connection, and a process may open 1,024 files unless it asks for more. A full garbage collection looks at
+everything that the imports made, a tenth of a second and more in which nobody is served: what was answered meanwhile comes
+at once, and stays in step from then on.
+"""
 
 from __future__ import annotations
 
+import gc
 import resource
 
 from mentor.errors import UserError
@@ -10,8 +16,8 @@ _SPARE = 256
 """For everything else that a job has open."""
 
 
-def make_room(concurrency: int) -> None:
-    """Let this process hold a connection for each of so many trajectories.
+def make_ready(concurrency: int) -> None:
+    """Let this process hold a connection for each of so many trajectories, and collect only what it makes from now on.
 
     Raises:
         UserError: the machine allows fewer.
@@ -26,3 +32,5 @@ def make_room(concurrency: int) -> None:
                 allowed=f"at most {hard - _SPARE} here (ulimit -Hn)",
             )
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    gc.collect()
+    gc.freeze()
