@@ -17,7 +17,9 @@ import pytest
 import torch
 
 from mentor_trainer.config import TrainSpec, make_spec
+from mentor_trainer.verl_ext import engine
 from mentor_trainer.verl_ext.on_policy import drop_idle_correction, updated_once
+from mentor_trainer.verl_ext.shared_prompts import Shared, share
 from tests.support.grpo_equation import Equation, Sample, advantages, log_probabilities, lose, loss_of, without_lost
 from tests.support.training import spec_values, write_set
 from tests.support.verl_step import (
@@ -219,6 +221,24 @@ def test_old_probabilities_have_a_pass_of_their_own_where_rows_are_updated_twice
     drop_idle_correction(config)
     assert updated_once(config, rows=12) is once
     assert not updated_once(config, rows=24)
+
+
+def test_on_the_cpu_prompts_are_read_once_and_otherwise_the_gradient_is_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[int] = []
+
+    def counting(data: Any) -> Shared:
+        shares.append(len(data))
+        return share(data)
+
+    monkeypatch.setattr(engine, "share", counting)
+    (shared,) = world.verl(world.samples(), Equation())
+    assert sum(shares) == ROLLOUTS * GROUPS
+    monkeypatch.setattr(engine, "can_share", lambda config: False)
+    (apiece,) = world.verl(world.samples(), Equation())
+    assert sum(shares) == ROLLOUTS * GROUPS
+    assert apart(apiece, shared) < TOLERANCE
 
 
 def test_the_loss_itself_is_the_equations(world: World) -> None:

@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from importlib import metadata
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support import verl_cpu  # noqa: F401  isort: skip  (before anything 
 
 import verl.trainer.ppo.v1.trainer_sync as trainer_sync
 from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 from verl.experimental.agent_loop import agent_loop
 from verl.plugin.platform import PlatformBase, PlatformRegistry
 from verl.trainer.ppo import core_algos
@@ -237,6 +239,29 @@ def test_ray_asks_the_patched_function_for_the_nodes_address(monkeypatch: pytest
     monkeypatch.setattr(services, "resolve_ip_for_localhost", services.resolve_ip_for_localhost)  # put back afterwards
     patches.keep_ray_on_loopback()
     assert services.resolve_ip_for_localhost("127.0.0.1") == "127.0.0.1"
+
+
+def test_an_agent_loop_is_made_with_what_verl_gives_it_and_without_hydra() -> None:
+    from mentor_trainer.verl_ext.agent_loop import MentorAgentLoop
+
+    patches.make_loops_directly()
+    config = OmegaConf.create({"actor_rollout_ref": {"rollout": {}}})
+    given = {"server_manager": object(), "tokenizer": SimpleNamespace(), "processor": None}
+    made = agent_loop.hydra.utils.instantiate(
+        config={"_target_": f"{MentorAgentLoop.__module__}.{MentorAgentLoop.__name__}"},
+        trainer_config=agent_loop.DictConfigWrap(config), **given,
+    )  # fmt: skip
+    assert type(made) is MentorAgentLoop
+    assert made.config is config and made.server_manager is given["server_manager"]
+
+
+def test_a_patch_refuses_a_verl_that_makes_agent_loops_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    import hydra
+
+    monkeypatch.setattr(agent_loop, "hydra", hydra)
+    monkeypatch.setattr(inspect, "getsource", lambda module: "agent_loop = make()")
+    with pytest.raises(patches.PatchError, match="agent_loop"):
+        patches.make_loops_directly()
 
 
 def test_patching_twice_changes_nothing() -> None:

@@ -21,10 +21,12 @@ from mentor.tools.registry import ToolRegistry
 from mentor.tools.toolbox import ToolBox
 from mentor.trajectory import Question, Termination, Trajectory
 from mentor_trainer.verl_ext.client import VerlTokenClient
+from mentor_trainer.verl_ext.patches import make_loops_directly
 from mentor_trainer.verl_ext.reward import STEP, TRACE
 from mentor_trainer.verl_ext.runtime import Runtime, runtime_of
 
 logger = logging.getLogger(__name__)
+make_loops_directly()
 
 
 @dataclass

@@ -28,7 +28,7 @@ def arrange(lengths: Sequence[int], mini_batch: int, ranks: int) -> list[int]:
     """Rows so that verl's split by rank, then by mini-batch, gives mini-batches of consecutive rows.
 
     Within a mini-batch the longest rows are dealt first, each to the rank with the fewest tokens that has room. A rank has its
-    rows of a mini-batch by length: its micro-batches are padded to their longest.
+    rows of a mini-batch in the order of questions: rows of a prompt stand together, and are read together.
 
     Args:
         lengths: tokens of each row, in the order of questions.
@@ -58,4 +58,4 @@ def _deal(lengths: Sequence[int], rows: Sequence[int], ranks: int) -> list[list[
         rank = min((r for r in range(ranks) if len(own[r]) < room), key=lambda r: (load[r], r))
         own[rank].append(row)
         load[rank] += lengths[row]
-    return own
+    return [sorted(part) for part in own]

@@ -1,5 +1,6 @@
 """verl's FSDP engine with two corrections, the divisor of a batch with losses and checkpoints of any number of ranks, old
-probabilities from the update's own pass where they are the same, and a reference that may be another model than the student.
+probabilities from the update's own pass where they are the same, prompts read once on the CPU, and a reference that may be
+another model than the student.
 
 Registered for the device ``cpu``, which verl ships no engine for, and for NVIDIA's GPUs under the vendor's key, which verl
 looks up before its own entry: verl stays unedited, and its engine stands under the plain key still.
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 import torch.distributed as dist
 from tensordict import TensorDict
+from torch.nn.functional import cross_entropy
 from transformers import AutoConfig
 from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
@@ -26,7 +28,11 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from mentor_trainer.verl_ext import TEACHER_VARIABLE
 from mentor_trainer.verl_ext.on_policy import OwnProbabilities, without_gradient
 from mentor_trainer.verl_ext.reshard import reshard, saved_ranks
+from mentor_trainer.verl_ext.shared_prompts import Shared, can_share, share
 
+_ASKED = {"use_remove_padding": True, "use_fused_kernels": False, "calculate_sum_pi_squared": False,
+          "distillation_use_topk": False, "distillation_only": False}  # fmt: skip
+"""What a micro-batch asks for, and verl's defaults: with any of it prompts are not shared."""
 MODEL_SECONDS = "max_model_seconds"
 """The name tells verl to take the largest of ranks and mini-batches."""
 
@@ -77,16 +83,39 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
             )
         return output
 
-    def prepare_model_outputs(self, *args: Any, **kwargs: Any) -> Any:
+    def prepare_model_inputs(self, micro_batch: TensorDict) -> Any:
+        """verl's; on the CPU with every prompt once, see ``shared_prompts``."""
+        asked = {name: tu.get_non_tensor_data(micro_batch, name, default=usual) for name, usual in _ASKED.items()}
+        if self._device().type != "cpu" or any(asked.values()) or not can_share(self.module.config):
+            return super().prepare_model_inputs(micro_batch)
+        shared = share(micro_batch)
+        return shared.inputs, {"shared": shared}
+
+    def prepare_model_outputs(
+        self, output: Any, output_args: Any, micro_batch: TensorDict, *args: Any, **kwargs: Any
+    ) -> Any:
         """verl's; an entropy that is only measured is kept out of the backward pass."""
-        if not self._watches_entropy:
-            return super().prepare_model_outputs(*args, **kwargs)
-        differentiable = self.compute_entropy_from_logits
-        self.compute_entropy_from_logits = without_gradient(differentiable)
+        entropy_of = self.compute_entropy_from_logits
+        if self._watches_entropy:
+            self.compute_entropy_from_logits = without_gradient(entropy_of)
         try:
-            return super().prepare_model_outputs(*args, **kwargs)
+            if "shared" in output_args:
+                return self._shared_outputs(output.logits, output_args["shared"], micro_batch)
+            return super().prepare_model_outputs(output, output_args, micro_batch, *args, **kwargs)
         finally:
-            self.compute_entropy_from_logits = differentiable
+            self.compute_entropy_from_logits = entropy_of
+
+    def _shared_outputs(self, logits: torch.Tensor, shared: Shared, micro_batch: TensorDict) -> dict[str, torch.Tensor]:
+        """Log-probabilities and entropies of the responses' tokens, as verl's engine names and lays them out."""
+        temperature = micro_batch["temperature"]
+        if isinstance(temperature, torch.Tensor):
+            temperature = temperature[shared.owners][:, None]
+        chosen = logits.flatten(0, 1)[shared.predictors] / temperature
+        offsets = micro_batch["input_ids"].offsets()
+        found = {"log_probs": shared.spread(-cross_entropy(chosen, shared.labels, reduction="none"), offsets)}
+        if tu.get_non_tensor_data(micro_batch, "calculate_entropy", default=False):
+            found["entropy"] = shared.spread(self.compute_entropy_from_logits(chosen), offsets)
+        return found
 
     def forward_step(self, micro_batch: TensorDict, loss_function: Any, forward_only: bool) -> Any:
         """verl's, timed. A backward pass runs from the end of one such step to the beginning of the next, or to the end."""

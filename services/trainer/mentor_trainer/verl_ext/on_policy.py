@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from tensordict import TensorDict
+from torch.nn.utils.rnn import pad_sequence
 from verl import DataProto
 from verl.trainer.ppo.core_algos import agg_loss
 from verl.utils.debug.metrics import calculate_debug_metrics
@@ -56,7 +57,8 @@ class OwnProbabilities:
         """
         self._loss = loss
         self._watch_entropy = watch_entropy
-        self._rows: dict[str, list[torch.Tensor]] = {}
+        self._seen: dict[str, list[torch.Tensor]] = {}
+        self._lengths: list[int] = []
 
     def __call__(self, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None) -> Any:
         mask = data["response_mask"]
@@ -69,7 +71,8 @@ class OwnProbabilities:
         if _ROLLOUT in data:
             seen[_ROLLOUT] = data[_ROLLOUT]
         for name, values in {**seen, "response_mask": mask, "responses": data["responses"]}.items():
-            self._rows.setdefault(name, []).extend(values.cpu().unbind())
+            self._seen.setdefault(name, []).append(values.values().cpu())
+        self._lengths += mask.offsets().diff().tolist()
         return self._loss(model_output=model_output, data=data, dp_group=dp_group)
 
     def metrics(self, group: Any) -> Metrics:
@@ -79,8 +82,11 @@ class OwnProbabilities:
             group: the data-parallel process group.
         """
         shares: list[Any] = [None] * dist.get_world_size(group)
-        dist.all_gather_object(shares, self._rows, group)
-        fields = {name: _padded([row for share in shares for row in share[name]]) for name in self._rows}
+        dist.all_gather_object(shares, ({name: torch.cat(v) for name, v in self._seen.items()}, self._lengths), group)
+        fields = {
+            name: pad_sequence([row for seen, lengths in shares for row in seen[name].split(lengths)], batch_first=True)
+            for name in self._seen
+        }
         config = self._loss.keywords["config"]
         mode, scale = config.loss_agg_mode, config.loss_scale_factor
         entropy = agg_loss(fields["entropy"], fields["response_mask"], mode, loss_scale_factor=scale)
@@ -98,7 +104,3 @@ def without_gradient(function: Callable[..., torch.Tensor]) -> Callable[..., tor
             return function(*args, **kwargs)
 
     return measured
-
-
-def _padded(rows: list[torch.Tensor]) -> torch.Tensor:
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

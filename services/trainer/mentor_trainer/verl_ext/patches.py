@@ -1,4 +1,5 @@
-"""Where verl and Ray cannot be extended they are patched instead: verl twice for the CPU and once beside TRL, Ray once.
+"""Where verl and Ray cannot be extended they are patched instead: verl twice for the CPU, once beside TRL and once for speed,
+Ray once.
 
 Each patch first checks that what it replaces still looks as it did in the pinned version, and refuses to run otherwise:
 a silent mismatch would train something else.
@@ -9,8 +10,10 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from mentor_trainer.verl_ext import RAY_TEMP_VARIABLE
@@ -96,6 +99,28 @@ def hide_trl() -> None:
     for name in ("verl.utils.import_utils", "verl.models.transformers.monkey_patch", "verl.utils.model"):
         if name in sys.modules:  # the others take it by name when they are imported
             sys.modules[name].is_trl_available = nowhere  # type: ignore[attr-defined]
+
+
+def make_loops_directly() -> None:
+    """verl has Hydra make an agent loop for each sample, which merges configurations for two milliseconds: more than the tiny
+    student takes to read a prompt. Here a loop's class is looked up once.
+    """
+    from hydra.utils import get_class
+    from verl.experimental.agent_loop import agent_loop
+
+    target = "verl.experimental.agent_loop.agent_loop.hydra"
+    if getattr(agent_loop.hydra, "mentor_patched", False):
+        return
+    source = inspect.getsource(agent_loop)
+    _expect("agent_loop = hydra.utils.instantiate(\n" in source, target, "loops are no longer made by it")
+    _expect(source.count("= hydra.") == 1, target, "it is used for more than loops")
+    class_of = cache(get_class)
+
+    def instantiate(config: Mapping[str, Any], **arguments: Any) -> Any:
+        own = {name: value for name, value in config.items() if name != "_target_"}
+        return class_of(config["_target_"])(**own, **arguments)
+
+    agent_loop.hydra = SimpleNamespace(utils=SimpleNamespace(instantiate=instantiate), mentor_patched=True)
 
 
 def keep_ray_on_loopback() -> None:
