@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 from mentor.chat.answer import extract_boxed
@@ -20,6 +20,8 @@ from mentor.trajectory import Frozen, Observation, ToolCall
 
 _ANSWER_SENTINEL = "ASSISTANTTURNSENTINEL"
 _TOOL_SENTINEL = "TOOLNAMESENTINEL"
+_KEPT = 512
+"""Texts whose tokens are kept: all samples of a question begin with the same."""
 
 
 class Tokenizer(Protocol):
@@ -71,6 +73,7 @@ class ChatFormat:
         end_id = tokenizer.convert_tokens_to_ids(end_of_turn)
         ids = {i for i in (end_id, tokenizer.eos_token_id) if isinstance(i, int)}
         self.stop_token_ids: tuple[int, ...] = tuple(sorted(ids))
+        self._ids_of = lru_cache(_KEPT)(self._tokenised)
 
     def render_text(
         self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], *, add_generation_prompt: bool = True
@@ -87,7 +90,10 @@ class ChatFormat:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of already rendered text."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        return list(self._ids_of(text))
+
+    def _tokenised(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     @cached_property
     def shows_tools(self) -> bool:
