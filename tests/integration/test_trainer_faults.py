@@ -1,4 +1,4 @@
-"""SFT on one rank and on two, and what fails in the middle: a rank, the disk, Redis. In verl: ``make trainer-faults``."""
+"""SFT and DPO on one rank and on two, and what fails in the middle: a rank, the disk, Redis. verl: ``make trainer-faults``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mentor_trainer.run import TrainResult, run_training
 from tests.support.full_disk import fill, small_disk
 from tests.support.job_stack import job_stack
 from tests.support.redis_outage import assert_redis_may_leave
-from tests.support.training import sft_values
+from tests.support.training import STUDENT, dpo_values, sft_values
 
 
 class Run:
@@ -66,6 +66,19 @@ def test_sft_on_two_ranks_learns_what_one_does_and_stops_and_goes_on_as_one(tmp_
     one = Run().train({**values, "total_steps": last}, tmp_path / "one")
     for ours, theirs in zip(weights(one).values(), weights(two).values(), strict=True):
         assert float((ours - theirs).abs().max()) < 1e-4
+
+
+def test_dpo_on_two_ranks_learns_what_one_does(tmp_path: Path) -> None:
+    values = dpo_values(tmp_path, lr=1e-3, total_steps=3)
+    one = Run().train(values, tmp_path / "one")
+    two = Run().train({**values, "n_gpus_per_node": 2, "output_dir": str(tmp_path / "two")}, tmp_path / "two")
+    begun = AutoModelForCausalLM.from_pretrained(STUDENT).state_dict()
+    moved = 0.0
+    shared = weights(two)
+    for name, ours in weights(one).items():
+        assert float((ours - shared[name]).abs().max()) < 1e-4
+        moved = max(moved, float((ours - begun[name]).abs().max()))
+    assert moved > 1e-3, "or equal weights would say nothing"
 
 
 def test_a_batch_that_two_ranks_cannot_share_is_refused_at_its_field(tmp_path: Path) -> None:

@@ -28,8 +28,7 @@ from mentor.inference import SamplingParams
 from mentor.rollout.connect import ModelSource, ToolBackends
 from mentor.rollout.solve import CORRECT, solve
 from mentor.rollout.spec import SolveSpec
-from mentor.tools import MATH_TOOLS
-from mentor.trajectory import Question, Trajectory
+from mentor.trajectory import Trajectory
 from mentor_trainer import checkpoints
 from mentor_trainer.config import make_spec
 from mentor_trainer.events import TrainEvent
@@ -40,7 +39,7 @@ from mentor_trainer.run import TrainResult, run_training
 from mentor_trainer.sft_data import tokenise
 from tests.support.quiet import Quiet
 from tests.support.service_process import ServiceProcess, environment, run_to_exit, running_process
-from tests.support.training import STUDENT, addition, questions, sft_values, solved, spec_values, write_set
+from tests.support.training import STUDENT, addition, dpo_values, questions, sft_values, solved, spec_values, write_set
 from tests.support.waiting import eventually
 
 
@@ -248,31 +247,6 @@ def gradient_of_outputs(trainer: Trainer, batch: dict[str, Any]) -> torch.Tensor
     gradient = seen[0].grad
     assert gradient is not None
     return gradient
-
-
-def preference(question: Question) -> dict[str, Any]:
-    """A pair in TRL's format: the reference's way, and an answer without the tool that is wrong."""
-    call = question.references[0].tool_calls[0]
-    asked = [{"type": "function", "function": {"name": call.name, "arguments": call.arguments}}]
-    sum_ = question.answers[0]
-    return {
-        "prompt": [{"role": "user", "content": question.question}],
-        "chosen": [
-            {"role": "assistant", "content": "", "tool_calls": asked},
-            {"role": "tool", "name": "add", "content": sum_},
-            {"role": "assistant", "content": f"So the total comes to \\boxed{{{sum_}}}."},
-        ],
-        "rejected": [{"role": "assistant", "content": "So the total comes to \\boxed{7}."}],
-        "tools": [tool.openai() for tool in MATH_TOOLS[:2]],
-    }
-
-
-def dpo_values(folder: Path, **changes: Any) -> dict[str, Any]:
-    pairs = folder / "pairs.jsonl"
-    pairs.write_text("".join(json.dumps(preference(q)) + "\n" for q in questions()))
-    return spec_values(
-        folder, algorithm="dpo", preference_files=[str(pairs)], train_files=[], sandbox_url=None, **changes
-    )
 
 
 def test_dpo_prefers_what_was_chosen_and_goes_on_where_it_stopped(tmp_path: Path) -> None:

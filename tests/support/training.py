@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from mentor.data import write_questions, write_trajectories
+from mentor.tools import MATH_TOOLS
 from mentor.trajectory import CallSignature, Observation, Question, Reference, ToolCall, Trajectory, Turn
 from tests.support.service_process import ROOT
 
@@ -92,3 +94,29 @@ def sft_values(folder: Path, **changes: Any) -> dict[str, Any]:
     write_trajectories([solved(q) for q in questions()], folder / "t.jsonl")
     files = [str(folder / "t.jsonl")]
     return spec_values(folder, algorithm="sft", trajectory_files=files, sandbox_url=None, **changes)
+
+
+def _preference(question: Question) -> dict[str, Any]:
+    """A pair in TRL's format: the reference's way, and an answer without the tool that is wrong."""
+    call = question.references[0].tool_calls[0]
+    asked = [{"type": "function", "function": {"name": call.name, "arguments": call.arguments}}]
+    sum_ = question.answers[0]
+    return {
+        "prompt": [{"role": "user", "content": question.question}],
+        "chosen": [
+            {"role": "assistant", "content": "", "tool_calls": asked},
+            {"role": "tool", "name": "add", "content": sum_},
+            {"role": "assistant", "content": f"So the total comes to \\boxed{{{sum_}}}."},
+        ],
+        "rejected": [{"role": "assistant", "content": "So the total comes to \\boxed{7}."}],
+        "tools": [tool.openai() for tool in MATH_TOOLS[:2]],
+    }
+
+
+def dpo_values(folder: Path, **changes: Any) -> dict[str, Any]:
+    """As ``spec_values``, of DPO on a pair for each question."""
+    pairs = folder / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(_preference(q)) + "\n" for q in questions()))
+    return spec_values(
+        folder, algorithm="dpo", preference_files=[str(pairs)], train_files=[], sandbox_url=None, **changes
+    )
