@@ -32,7 +32,7 @@ from tests.support.training import spec_values, write_set
 KILLS = int(os.environ.get("MENTOR_PROOF_KILLS", "10"))
 SEED = int(os.environ.get("MENTOR_PROOF_SEED", "0"))
 STEPS, SAME = 16, 5
-CLOCKS = re.compile("timing|perf/|mfu|seconds")
+CLOCKS = re.compile("timing|perf/|mfu|seconds|tool_wait_share")
 """What metrics of time and memory are called: nothing else may differ between two runs."""
 
 
