@@ -228,9 +228,9 @@ def test_on_the_cpu_prompts_are_read_once_and_otherwise_the_gradient_is_the_same
 ) -> None:
     shares: list[int] = []
 
-    def counting(data: Any) -> Shared:
+    def counting(data: Any, hidden: int) -> Shared:
         shares.append(len(data))
-        return share(data)
+        return share(data, hidden)
 
     monkeypatch.setattr(engine, "share", counting)
     (shared,) = world.verl(world.samples(), Equation())

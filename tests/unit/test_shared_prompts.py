@@ -10,7 +10,7 @@ import torch
 from tensordict import TensorDict
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from mentor_trainer.verl_ext.shared_prompts import can_share, share
+from mentor_trainer.verl_ext.shared_prompts import can_share, fit, share
 from tests.support.grpo_equation import log_probabilities
 from tests.support.random_model import VOCABULARY, random_model
 
@@ -49,13 +49,14 @@ def micro_batch(rows: Pairs) -> TensorDict:
     return TensorDict(fields, batch_size=len(rows))
 
 
+@pytest.mark.parametrize("hidden", [1, 32, 100_000])
 @pytest.mark.parametrize("kind", list(MODELS))
-def test_every_response_has_the_probabilities_that_it_has_alone(kind: str) -> None:
+def test_every_response_has_the_probabilities_that_it_has_alone(kind: str, hidden: int) -> None:
     torch.manual_seed(0)
     model, rows = MODELS[kind]().eval(), pairs()
     assert can_share(model.config)
     data = micro_batch(rows)
-    shared = share(data)
+    shared = share(data, hidden)
     with torch.no_grad():
         chosen = model(**shared.inputs).logits.flatten(0, 1)[shared.predictors]
     values = torch.log_softmax(chosen, -1).gather(-1, shared.labels[:, None])[:, 0]
@@ -68,11 +69,21 @@ def test_every_response_has_the_probabilities_that_it_has_alone(kind: str) -> No
         assert not row[:begin].any() and not row[-1]
 
 
-def test_a_prompt_is_read_once() -> None:
+def test_where_products_weigh_most_a_prompt_is_read_once() -> None:
     rows = pairs()
-    ids = share(micro_batch(rows)).inputs["input_ids"]
+    ids = share(micro_batch(rows), hidden=100_000).inputs["input_ids"]
     longest = max(len(prompt) + sum(len(response) for other, response in rows if other == prompt) for prompt, _ in rows)
     assert ids.shape == (3, longest)
+
+
+def test_long_responses_share_no_row_that_attention_would_make_dear() -> None:
+    prompt, lengths = [1] * 70, [500, 260, 250, 240, 130, 120, 110, 100]
+    rows = fit([(prompt, list(range(8)))], lengths, hidden=128)
+    assert sorted(row for _, members in rows for row in members) == list(range(8))
+    widths = [70 + sum(lengths[row] for row in members) for _, members in rows]
+    assert 570 <= max(widths) < 800 and 3 <= len(widths) < 8
+    short = fit([(prompt, list(range(8)))], [20] * 8, hidden=128)
+    assert len(short) == 1
 
 
 def test_only_full_attention_by_torchs_kernel_takes_the_mask() -> None:

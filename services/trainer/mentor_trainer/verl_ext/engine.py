@@ -88,7 +88,7 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
         asked = {name: tu.get_non_tensor_data(micro_batch, name, default=usual) for name, usual in _ASKED.items()}
         if self._device().type != "cpu" or any(asked.values()) or not can_share(self.module.config):
             return super().prepare_model_inputs(micro_batch)
-        shared = share(micro_batch)
+        shared = share(micro_batch, self.module.config.get_text_config().hidden_size)
         return shared.inputs, {"shared": shared}
 
     def prepare_model_outputs(

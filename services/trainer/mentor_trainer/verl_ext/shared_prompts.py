@@ -1,13 +1,15 @@
-"""Samples of a question have its prompt in common: a row that holds the prompt once, and behind it all their responses.
+"""Samples of a question have its prompt in common: rows that hold the prompt once, and behind it several of their responses.
 
 A group's prompt, with the schemas of its tools, is often longer than a response; verl puts it before every sample, and the
 models read it as many times. Here a response sees the prompt and itself, at the positions that it has by itself, so that
 probabilities and gradients are those of the samples one by one (PrefixGrouper, arXiv 2506.05433, does the same with two
-attentions). The mask is written out, which attention kernels for GPUs do not take: on the CPU alone.
+attentions). Attention is computed between the responses of a row, too, and hidden: how many share a row is chosen by what
+that costs. The mask is written out, which attention kernels for GPUs do not take: on the CPU alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 _PROMPT, _PADDING = 0, -1
 """Segments of a row; its responses are counted from 1."""
+_WIDER = 1.25
+"""Factor between the widths that are tried."""
 
 
 def can_share(config: Any) -> bool:
@@ -31,7 +35,7 @@ def can_share(config: Any) -> bool:
 
 @dataclass(frozen=True)
 class Shared:
-    """A micro-batch of ``rows`` sequences as ``groups`` rows of ``length`` tokens, and the way back.
+    """The sequences of a micro-batch in fewer rows, and the way back.
 
     ``inputs``: what the model is called with. ``predictors`` (tokens,): for each token of all responses the position, over all
     rows, whose logits predict it; ``labels`` (tokens,): those tokens; ``owners`` (tokens,): their sequences; ``places``
@@ -50,18 +54,20 @@ class Shared:
         return torch.nested.nested_tensor_from_jagged(whole, offsets)
 
 
-def share(data: TensorDict) -> Shared:
-    """Rows by prompt.
+def share(data: TensorDict, hidden: int) -> Shared:
+    """Pack a micro-batch.
 
     Args:
-        data: a micro-batch of verl's, with nested ``input_ids`` and ``responses``.
+        data: of verl's, with nested ``input_ids`` and ``responses``.
+        hidden: the model's width, by which its layers' products weigh against attention.
     """
     sequences, responses = data["input_ids"].unbind(), data["responses"].unbind()
     lengths = [len(whole) - len(own) for whole, own in zip(sequences, responses, strict=True)]
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, (whole, length) in enumerate(zip(sequences, lengths, strict=True)):
         groups.setdefault(tuple(whole[:length].tolist()), []).append(row)
-    packed = [_row(list(prompt), [responses[row] for row in rows]) for prompt, rows in groups.items()]
+    rows = fit([(list(prompt), members) for prompt, members in groups.items()], [len(r) for r in responses], hidden)
+    packed = [_row(prompt, [responses[row] for row in members]) for prompt, members in rows]
     width = max(len(ids) for ids, *_ in packed)
     ids, positions, segments = (
         pad_sequence([each[part] for each in packed], batch_first=True, padding_value=value)
@@ -69,19 +75,63 @@ def share(data: TensorDict) -> Shared:
     )
     predictors, labels, owners, places = [], [], [], []
     offsets = data["input_ids"].offsets().tolist()
-    for place, rows in enumerate(groups.values()):
-        start = lengths[rows[0]]
-        for row in rows:
-            count, prompt = len(responses[row]), lengths[row]
+    for place, (prompt, members) in enumerate(rows):
+        start = len(prompt)
+        for row in members:
+            count = len(responses[row])
             before = torch.arange(start - 1, start - 1 + count)
-            before[:1] = prompt - 1  # a response's first token is predicted by the prompt's last
+            before[:1] = len(prompt) - 1  # a response's first token is predicted by the prompt's last
             predictors.append(place * width + before)
             labels.append(responses[row])
             owners.append(torch.full((count,), row))
-            places.append(offsets[row] + prompt - 1 + torch.arange(count))
+            places.append(offsets[row] + len(prompt) - 1 + torch.arange(count))
             start += count
     inputs = {"input_ids": ids, "attention_mask": _mask(segments), "position_ids": positions}
     return Shared(inputs, torch.cat(predictors), torch.cat(labels), torch.cat(owners), torch.cat(places))
+
+
+Packed = list[tuple[list[int], list[int]]]
+"""Rows: a prompt, and the sequences whose responses stand behind it."""
+
+
+def fit(groups: Packed, responses: Sequence[int], hidden: int) -> Packed:
+    """Rows of the width that costs least, from that of the longest sequence to that of the largest group.
+
+    A row of ``n`` tokens costs ``6 hidden n`` in the products of a layer and ``2 n^2`` in masked attention, of which nothing is
+    skipped; all are padded to the longest.
+
+    Args:
+        groups: every prompt with its sequences.
+        responses: tokens of each sequence's response.
+        hidden: see ``share``.
+    """
+    narrowest = max(len(prompt) + max(responses[row] for row in rows) for prompt, rows in groups)
+    widest = max(len(prompt) + sum(responses[row] for row in rows) for prompt, rows in groups)
+    widths = [narrowest]
+    while widths[-1] < widest:
+        widths.append(min(widest, math.ceil(_WIDER * widths[-1])))
+
+    def cost(rows: Packed) -> int:
+        longest = max(len(prompt) + sum(responses[row] for row in members) for prompt, members in rows)
+        return len(rows) * longest * (6 * hidden + 2 * longest)
+
+    return min((_filled(groups, responses, width) for width in widths), key=cost)
+
+
+def _filled(groups: Packed, responses: Sequence[int], width: int) -> Packed:
+    """First fit, the longest first."""
+    rows: Packed = []
+    for prompt, members in groups:
+        own: list[tuple[list[int], int]] = []
+        for row in sorted(members, key=lambda row: (-responses[row], row)):
+            place = next((n for n, (_, room) in enumerate(own) if room >= responses[row]), None)
+            if place is None:
+                own.append(([row], width - len(prompt) - responses[row]))
+            else:
+                inside, room = own[place]
+                own[place] = ([*inside, row], room - responses[row])
+        rows += [(prompt, inside) for inside, _ in own]
+    return rows
 
 
 def _row(prompt: Sequence[int], responses: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
