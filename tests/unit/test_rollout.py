@@ -14,7 +14,7 @@ from mentor.inference import ChatCompletion, SamplingParams
 from mentor.rollout import ChatPolicy, RolloutLimits, Schedule, Task, TokenPolicy, rollout, run_many
 from mentor.rollout.probe import probe
 from mentor.rollout.variants import PromptVariant
-from mentor.trajectory import Observation, Question, Termination, ToolCall
+from mentor.trajectory import Observation, Question, Termination, ToolCall, Trajectory
 from tests.support.scripted import ScriptedClient, ScriptedTools, adds, hang, outage, scripted_policy
 from tests.support.tokenizers import tokenizer
 
@@ -252,3 +252,20 @@ async def test_infrastructure_failures_are_tried_again_and_then_given_out_as_suc
     assert await outcome(Schedule(attempts=3)) is Termination.ANSWERED
     attempts = 0
     assert await outcome(Schedule(attempts=2)) is Termination.INFRASTRUCTURE
+
+
+async def test_no_more_slots_begin_than_there_is_work_for() -> None:
+    asked = 0
+
+    class One:
+        async def take(self) -> Task | None:
+            nonlocal asked
+            asked += 1
+            return Task(question=QUESTION) if asked == 1 else None
+
+        def settle(self, task: Task, trajectory: Trajectory) -> None: ...
+
+    policy = scripted_policy(ANSWER)
+    schedule = Schedule(concurrency=100_000)
+    found = [t async for _, t in run_many(One(), policy, lambda q: ScriptedTools(adds), LIMITS, SAMPLING, schedule)]
+    assert len(found) == 1 and 2 <= asked < schedule.concurrency

@@ -26,7 +26,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from mentor_trainer.verl_ext import TEACHER_VARIABLE
-from mentor_trainer.verl_ext.on_policy import OwnProbabilities, without_gradient
+from mentor_trainer.verl_ext.on_policy import OwnProbabilities
 from mentor_trainer.verl_ext.reshard import reshard, saved_ranks
 from mentor_trainer.verl_ext.shared_prompts import Shared, can_share, share
 
@@ -97,7 +97,7 @@ class MentorEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
         """verl's; an entropy that is only measured is kept out of the backward pass."""
         entropy_of = self.compute_entropy_from_logits
         if self._watches_entropy:
-            self.compute_entropy_from_logits = without_gradient(entropy_of)
+            self.compute_entropy_from_logits = torch.no_grad()(entropy_of)
         try:
             if "shared" in output_args:
                 return self._shared_outputs(output.logits, output_args["shared"], micro_batch)

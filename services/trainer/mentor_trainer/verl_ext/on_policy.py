@@ -8,7 +8,7 @@ that pass: the policy's entropy, and its distance to the probabilities of the ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -94,13 +94,3 @@ class OwnProbabilities:
         if _ROLLOUT in fields:
             gaps = calculate_debug_metrics(DataProto(batch=TensorDict(fields, batch_size=len(fields["responses"]))))
         return {"entropy": float(entropy), **gaps}
-
-
-def without_gradient(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """The function, whose result no backward pass goes through: nothing of it is kept for one."""
-
-    def measured(*args: Any, **kwargs: Any) -> torch.Tensor:
-        with torch.no_grad():
-            return function(*args, **kwargs)
-
-    return measured

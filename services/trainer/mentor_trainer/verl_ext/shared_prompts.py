@@ -19,6 +19,8 @@ from tensordict import TensorDict
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mentor.inference.local.masks import FULL, attention_of
+
 _PROMPT, _PADDING = 0, -1
 """Segments of a row; its responses are counted from 1."""
 _WIDER = 1.25
@@ -27,10 +29,8 @@ _WIDER = 1.25
 
 def can_share(config: Any) -> bool:
     """Whether a model takes a mask of its caller's: full attention in every layer, by torch's own kernel."""
-    text = config.get_text_config()
-    window = getattr(text, "sliding_window", None) if getattr(text, "use_sliding_window", True) else None
-    kinds = set(getattr(text, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
-    return bool(config._attn_implementation == "sdpa" and kinds == {"full_attention"})
+    kinds, _ = attention_of(config)
+    return bool(config._attn_implementation == "sdpa" and kinds == {FULL})
 
 
 @dataclass(frozen=True)
